@@ -1,0 +1,1 @@
+"""Where people come from: the record (`person`), people folders, puppets, and how batches are made of them."""

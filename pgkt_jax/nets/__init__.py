@@ -1,0 +1,1 @@
+"""The networks: `unet` refines priors, `attention` over a backbone (`fcn`) parses photographs."""

@@ -1,0 +1,71 @@
+"""The parsing network (paper, section 3.7): attention to scale over a shared fully convolutional network.
+
+After Chen et al., "Attention to Scale: Scale-aware Semantic Image Segmentation" (CVPR 2016).
+"""
+
+from typing import NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from pgkt_jax.nets.layers import Keys, dropout, fold_keys, resize
+from pgkt_jax.typing import Array, Float
+
+
+class Backbone(Protocol):
+    """What the attention model asks of its shared network: `features` channels at a fixed stride."""
+
+    features: int
+
+    def __call__(self, x: Float[Array, "B H W 3"], keys: Keys = None) -> Float[Array, "B h w F"]: ...
+
+
+class Logits(NamedTuple):
+    """float32[B, h, w, classes] each: fused over the scales, and of every scale on its own."""
+
+    fused: Float[Array, "B h w C"]
+    scales: tuple[Float[Array, "B h w C"], ...]
+
+
+class AttentionToScale(nnx.Module):
+    """Sees the image at several scales with one backbone and weighs their logits by a learned attention map.
+
+    Args:
+        backbone: the shared network.
+        num_classes: classes, background among them.
+        scales: of the image, the first 1.
+        attention_width: channels of the attention head's 3 x 3 convolution.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        num_classes: int,
+        *,
+        scales: tuple[float, ...] = (1.0, 0.75, 0.5),
+        attention_width: int = 512,
+        dtype: jnp.dtype = jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        normal = nnx.initializers.normal(0.01)
+        self.backbone = backbone
+        self.classifier = nnx.Conv(backbone.features, num_classes, (1, 1), kernel_init=normal, rngs=rngs)
+        self.attention = nnx.Conv(backbone.features * len(scales), attention_width, (3, 3), dtype=dtype, rngs=rngs)
+        self.attention_out = nnx.Conv(attention_width, len(scales), (1, 1), kernel_init=normal, rngs=rngs)
+        self.scales = scales
+
+    def __call__(self, x: Float[Array, "B H W 3"], keys: Keys = None) -> Logits:
+        size = x.shape[1:3]
+        seen = [
+            self.backbone(resize(x, (round(size[0] * scale), round(size[1] * scale))), fold_keys(keys, i))
+            for i, scale in enumerate(self.scales)
+        ]
+        grid = seen[0].shape[1:3]
+        seen = [resize(features, grid) for features in seen]
+        logits = tuple(self.classifier(features.astype(jnp.float32)) for features in seen)
+        attended = jax.nn.relu(self.attention(jnp.concatenate(seen, -1)))
+        attended = dropout(attended, fold_keys(keys, len(seen)))
+        weights = jax.nn.softmax(self.attention_out(attended.astype(jnp.float32)), -1)
+        fused = jnp.sum(jnp.stack(logits, -1) * weights[..., None, :], -1)
+        return Logits(fused, logits)

@@ -1,0 +1,62 @@
+"""A small fully convolutional network for the attention model, trained from scratch on two CPU cores.
+
+Stands where the paper has VGG-16: an image in, features out, at half the image's resolution.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from pgkt_jax.nets.layers import Keys, dropout, fold_keys, resize
+from pgkt_jax.typing import Array, Float
+
+WIDTHS = (1, 2, 4, 6)
+"""Channels at strides 2, 4, 8, 16, in multiples of the network's width."""
+
+
+class SmallFCN(nnx.Module):
+    """[B, H, W, 3] -> [B, ceil(H / 2), ceil(W / 2), width]: a pyramid of residual blocks, added up from the top.
+
+    Most of the arithmetic is at strides 4 to 16, where a CPU's convolutions run fastest.
+    """
+
+    def __init__(self, *, width: int = 24, dtype: jnp.dtype = jnp.float32, rngs: nnx.Rngs):
+        widths = [width * factor for factor in WIDTHS]
+
+        def conv(features_in: int, features: int, kernel: int, stride: int = 1) -> nnx.Conv:
+            return nnx.Conv(
+                features_in, features, (kernel, kernel), (stride, stride), use_bias=False, dtype=dtype,
+                kernel_init=nnx.initializers.he_normal(), rngs=rngs,
+            )  # fmt: skip
+
+        def norm(features: int) -> nnx.GroupNorm:
+            return nnx.GroupNorm(features, num_groups=8, dtype=dtype, rngs=rngs)
+
+        self.stem, self.stem_norm = conv(3, widths[0], 4, 2), norm(widths[0])
+        self.downs = nnx.List([conv(a, b, 3, 2) for a, b in zip(widths, widths[1:])])
+        self.down_norms = nnx.List([norm(b) for b in widths[1:]])
+        self.blocks = nnx.List([Residual(b, conv, norm) for b in widths[1:]])
+        self.laterals = nnx.List([conv(b, a, 1) for a, b in zip(widths, widths[1:])])
+        self.merges = nnx.List([Residual(a, conv, norm) for a in widths[:-1]])
+        self.features, self.dtype = widths[0], dtype
+
+    def __call__(self, x: Float[Array, "B H W 3"], keys: Keys = None) -> Float[Array, "B h w F"]:
+        x = jax.nn.relu(self.stem_norm(self.stem(x.astype(self.dtype))))
+        skips = []
+        for down, norm, block in zip(self.downs, self.down_norms, self.blocks):
+            skips.append(x)
+            x = block(jax.nn.relu(norm(down(x))))
+        x = dropout(x, fold_keys(keys, 0), 0.2)
+        for skip, lateral, merge in reversed(list(zip(skips, self.laterals, self.merges))):
+            x = merge(skip + resize(lateral(x), skip.shape[1:3]))
+        return x
+
+
+class Residual(nnx.Module):
+    """x + conv 3 x 3 of the normalised, rectified x; then rectified."""
+
+    def __init__(self, features: int, conv, norm):
+        self.norm, self.conv = norm(features), conv(features, features, 3)
+
+    def __call__(self, x: Float[Array, "B h w F"]) -> Float[Array, "B h w F"]:
+        return jax.nn.relu(x + self.conv(jax.nn.relu(self.norm(x))))

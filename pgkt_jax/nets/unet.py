@@ -1,0 +1,68 @@
+"""The refinement network (paper, section 3.5): the U-Net of pix2pix, part masks in and part masks out.
+
+Shapes and initialisation follow `unet_256` of Isola et al., "Image-to-Image Translation with Conditional Adversarial
+Networks" (CVPR 2017), without its final tanh: the outputs are logits or plain mask values, as the loss wants them.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from pgkt_jax.nets.layers import NORMAL_02, Keys, UpConv, dropout, fold_keys, instance_norm
+from pgkt_jax.typing import Array, Float
+
+
+class UNet(nnx.Module):
+    """Halves `depth` times and doubles back, each step with a skip: [B, H, W, in] -> float32[B, H, W, out].
+
+    Level i has `width * min(2**i, 8)` channels. Every convolution but the outermost and the innermost is instance
+    normalised (on a 1 x 1 map normalisation leaves zeros), and the `dropout_blocks` decoder blocks around the
+    innermost drop half of their activations. Any H and W: the input is padded by its edge to a multiple of 2**depth, the output cropped.
+    """
+
+    def __init__(
+        self,
+        features_in: int,
+        features_out: int,
+        *,
+        depth: int = 8,
+        width: int = 64,
+        dropout_blocks: int = 3,
+        dtype: jnp.dtype = jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        widths = [width * min(2**i, 8) for i in range(depth)]
+
+        def down(level: int) -> nnx.Conv:
+            normalised = 0 < level < depth - 1
+            return nnx.Conv(
+                widths[level - 1] if level else features_in, widths[level], (4, 4), (2, 2), padding=1,
+                use_bias=not normalised, kernel_init=NORMAL_02, dtype=dtype, rngs=rngs,
+            )  # fmt: skip
+
+        def up(level: int) -> UpConv:
+            below = widths[level] * (1 if level == depth - 1 else 2)
+            out = widths[level - 1] if level else features_out
+            return UpConv(below, out, bias=level == 0, dtype=dtype, rngs=rngs)
+
+        self.downs = nnx.List([down(level) for level in range(depth)])
+        self.ups = nnx.List([up(level) for level in range(depth)])
+        self.depth, self.dropout_blocks, self.dtype = depth, dropout_blocks, dtype
+
+    def __call__(self, x: Float[Array, "B H W I"], keys: Keys = None) -> Float[Array, "B H W O"]:
+        height, width = x.shape[1:3]
+        rows, columns = (-length % 2**self.depth for length in (height, width))
+        x = jnp.pad(x.astype(self.dtype), ((0, 0), (0, rows), (0, columns), (0, 0)), mode="edge")
+        skips = []
+        for level, down in enumerate(self.downs):
+            x = down(x if level == 0 else jax.nn.leaky_relu(x, 0.2))
+            x = instance_norm(x) if 0 < level < self.depth - 1 else x
+            skips.append(x)
+        for level in reversed(range(self.depth)):
+            x = skips[level] if level == self.depth - 1 else jnp.concatenate([skips[level], x], -1)
+            x = self.ups[level](jax.nn.relu(x))
+            if level > 0:
+                x = instance_norm(x)
+            if 0 < self.depth - 1 - level <= self.dropout_blocks:
+                x = dropout(x, fold_keys(keys, level))
+        return x[:, :height, :width].astype(jnp.float32)

@@ -1,0 +1,292 @@
+"""The part-level prior (paper, section 3.4): morph the neighbours' part masks limb by limb, merge, average.
+
+Everything but `PoseBank.create` is pure and takes one target; callers vmap. Nothing here is random without a key.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from pgkt_jax.geometry import (
+    MIN_LIMB,
+    box_pixels,
+    limb_length,
+    pack_taps,
+    pull_mask,
+    segment_distance,
+    source_from_target,
+)
+from pgkt_jax.retrieval import Neighbours, nearest, normalize_pose, pose_features
+from pgkt_jax.skeleton import Skeleton
+from pgkt_jax.typing import Array, Bool, Float, Int, Key, UInt8
+
+DTypeLike = jax.typing.DTypeLike
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class PoseBank:
+    """The labelled people whose masks are transferred. A pytree: pass it to jitted functions as an argument.
+
+    Attributes:
+        label_maps: uint8[N, H, W], part ids, every person cropped to what is labelled; outside is background.
+        joints: float32[N, J, 2], (x, y) in pixels of the person's own label map.
+        visible: bool[N, J].
+        valid: bool[N]; rows that are padding are False and never picked.
+        features: float32[N, 4J], the normalised poses as `retrieval.pose_features`.
+        mean_pose: float32[J, 2], the mean normalised pose, where poses without a torso are laid over.
+        skeleton: the kind of body (static).
+    """
+
+    label_maps: UInt8[Array, "N H W"]
+    joints: Float[Array, "N J 2"]
+    visible: Bool[Array, "N J"]
+    valid: Bool[Array, "N"]
+    features: Float[Array, "N 4J"]
+    mean_pose: Float[Array, "J 2"]
+    skeleton: Skeleton = field(metadata={"static": True})
+
+    @classmethod
+    def create(
+        cls,
+        skeleton: Skeleton,
+        label_maps: Sequence[np.ndarray],
+        joints: np.ndarray,
+        visible: np.ndarray,
+        *,
+        max_side: int = 256,
+    ) -> "PoseBank":
+        """Builds a bank from people of any image size.
+
+        Every label map is cropped to its labelled pixels and, where its longer side then exceeds `max_side` pixels,
+        reduced together with its joints; smaller ones are padded with background.
+
+        Args:
+            skeleton: the kind of body.
+            label_maps: N arrays uint8[H_i, W_i] of part ids; ids without a part (255: ignored) count as background.
+            joints: float32[N, J, 2], (x, y) in pixels of each person's label map.
+            visible: bool[N, J].
+            max_side: the longest side that is kept, in pixels.
+
+        Raises:
+            ValueError: the arguments disagree in length or shape, are empty, or a visible joint is not finite.
+        """
+        joints, visible = np.asarray(joints, np.float32), np.asarray(visible, bool)
+        expected = (len(label_maps), skeleton.num_joints)
+        if not label_maps or joints.shape != (*expected, 2) or visible.shape != expected:
+            raise ValueError(
+                f"a bank of {expected[0]} label maps of {skeleton.name} wants joints {(*expected, 2)} and visible "
+                f"{expected}, not {joints.shape} and {visible.shape}, and at least one person"
+            )
+        lost = np.argwhere(visible & ~np.isfinite(joints).all(-1))
+        if lost.size:
+            raise ValueError(f"bank row {lost[0][0]}: joint {skeleton.joints[lost[0][1]]} is visible but not finite")
+        joints = np.where(visible[..., None], joints, 0)
+        maps, moved = zip(*(_crop(m, j, skeleton, max_side) for m, j in zip(label_maps, joints)))
+        height, width = np.max([m.shape for m in maps], axis=0)
+        stacked = np.zeros((len(maps), height, width), np.uint8)
+        for row, label_map in zip(stacked, maps):
+            row[: label_map.shape[0], : label_map.shape[1]] = label_map
+        return cls._index(skeleton, stacked, np.stack(moved), visible)
+
+    @classmethod
+    def _index(cls, skeleton: Skeleton, label_maps: np.ndarray, joints: np.ndarray, visible: np.ndarray) -> "PoseBank":
+        points, seen = jnp.asarray(joints), jnp.asarray(visible)
+        normalize = jax.vmap(normalize_pose, in_axes=(0, 0, None, None))
+        # The mean is taken over poses with a torso: against a mean of zeros no other pose means anything.
+        poses, whole = normalize(points, seen, skeleton, jnp.zeros(points.shape[1:]))
+        weight = (seen & whole[:, None]).astype(jnp.float32)[..., None]
+        mean_pose = jnp.sum(weight * poses, 0) / jnp.maximum(jnp.sum(weight, 0), 1)
+        poses, valid = normalize(points, seen, skeleton, mean_pose)
+        return cls(
+            jnp.asarray(label_maps),
+            points,
+            seen,
+            valid,
+            jax.vmap(pose_features)(poses, seen),
+            mean_pose,
+            skeleton,
+        )
+
+    @property
+    def size(self) -> int:
+        """Number of rows, padding included."""
+        return self.joints.shape[0]
+
+
+def _crop(
+    label_map: np.ndarray, joints: np.ndarray, skeleton: Skeleton, max_side: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cuts a label map to its labelled pixels and brings it and the joints to at most `max_side`, nearest pixel."""
+    parts = (label_map > 0) & (label_map <= skeleton.num_parts)
+    if label_map.ndim != 2 or label_map.dtype != np.uint8:
+        raise ValueError(f"a label map must be uint8[H, W], not {label_map.dtype}{list(label_map.shape)}")
+    rows, columns = np.flatnonzero(parts.any(1)), np.flatnonzero(parts.any(0))
+    if not rows.size:
+        return np.zeros((1, 1), np.uint8), joints
+    top, left = rows[0], columns[0]
+    cut = np.where(parts, label_map, 0)[top : rows[-1] + 1, left : columns[-1] + 1].astype(np.uint8)
+    joints = joints - np.array([left, top], np.float32)
+    height, width = cut.shape
+    if max(height, width) <= max_side:
+        return cut, joints
+    size = np.maximum(1, np.round(np.array(cut.shape) * max_side / max(cut.shape))).astype(int)
+    i = ((np.arange(size[0]) + 0.5) * height / size[0]).astype(int)
+    j = ((np.arange(size[1]) + 0.5) * width / size[1]).astype(int)
+    ratio = np.array([size[1] / width, size[0] / height], np.float32)
+    return cut[np.ix_(i, j)], (joints + np.float32(0.5)) * ratio - np.float32(0.5)
+
+
+def nearest_poses(
+    bank: PoseBank,
+    joints: Float[Array, "J 2"],
+    visible: Bool[Array, "J"],
+    *,
+    k: int = 3,
+    n: int | None = None,
+    key: Key[Array, ""] | None = None,
+    exclude: Int[Array, ""] | int | None = None,
+) -> Neighbours:
+    """Finds the people of the bank in the most similar pose (paper, section 3.3).
+
+    Args:
+        bank: the labelled people.
+        joints: float[J, 2], (x, y), the target's joints in any frame: poses are normalised before they are compared.
+        visible: bool[J].
+        k: how many to pick.
+        n: with a key, pick k at random out of the n nearest (paper, section 3.6); None means k.
+        key: a random key, or None for the k nearest.
+        exclude: the bank row that must not be picked (the target itself), -1 for nobody.
+
+    Returns:
+        Indices, distances and validity of the k picked. No gradient flows through the choice.
+
+    Raises:
+        ValueError: k > n, or n > the bank's size.
+    """
+    joints = jax.lax.stop_gradient(joints).astype(jnp.float32)
+    pose, usable = normalize_pose(jnp.where(visible[:, None], joints, 0), visible, bank.skeleton, bank.mean_pose)
+    row = None if exclude is None else jnp.asarray(exclude, jnp.int32)
+    return nearest(
+        bank.features, bank.valid & usable, pose, visible, k=k, n=k if n is None else n, key=key, exclude=row
+    )
+
+
+def prior_from(
+    bank: PoseBank,
+    neighbours: Neighbours,
+    joints: Float[Array, "J 2"],
+    visible: Bool[Array, "J"],
+    box: Float[Array, "4"],
+    *,
+    size: tuple[int, int] = (256, 256),
+    dtype: DTypeLike = jnp.float32,
+) -> Float[Array, "H W C"]:
+    """Morphs the neighbours' masks onto a target pose, merges left with right by max, and averages (section 3.4).
+
+    A part is carried by its limb: where either person lacks a joint of it, or the limb has no length, the neighbour
+    adds nothing to that part. The mean runs over the valid neighbours; without any the prior is zero.
+
+    Args:
+        bank: the labelled people.
+        neighbours: who was picked, of `nearest_poses`.
+        joints: float[J, 2], (x, y), the target's joints.
+        visible: bool[J].
+        box: float[4], edges (x0, y0, x1, y1) in the frame of the joints; x0 > x1 mirrors.
+        size: the output's (H, W), in pixels.
+        dtype: of the output; the arithmetic is that of the joints.
+
+    Returns:
+        [H, W, skeleton.num_classes - 1] in 0..1.
+    """
+    skeleton = bank.skeleton
+    x, y = box_pixels(box.astype(joints.dtype), size)
+    limbs = jnp.asarray(skeleton.limbs)
+    target_limbs = jnp.where(visible[:, None], joints, 0)[limbs]
+    target_has = visible[limbs].all(-1) & (limb_length(target_limbs) >= MIN_LIMB)
+
+    def morphed(index: Int[Array, ""], valid: Bool[Array, ""]) -> Float[Array, "C H W"]:
+        source_limbs = bank.joints[index].astype(joints.dtype)[limbs]
+        has = valid & target_has & bank.visible[index][limbs].all(-1) & (limb_length(source_limbs) >= MIN_LIMB)
+        taps = pack_taps(bank.label_maps[index])
+        masks = []
+        for part in range(skeleton.num_parts):
+            at = source_from_target(target_limbs[part], source_limbs[part], x, y)
+            mask = pull_mask(taps, jnp.uint32(part + 1), *at)
+            masks.append(jnp.where(has[part], mask, 0))
+        return jnp.stack(_merge(masks, skeleton))
+
+    total = sum(morphed(neighbours.indices[i], neighbours.valid[i]) for i in range(neighbours.indices.shape[0]))
+    count = jnp.maximum(jnp.sum(neighbours.valid), 1).astype(joints.dtype)
+    return jnp.moveaxis(total / count, 0, -1).astype(dtype)
+
+
+def _merge(masks: Sequence[Float[Array, "H W"]], skeleton: Skeleton) -> list[Float[Array, "H W"]]:
+    """Part masks -> class masks, background left out: the parts of a class by max (paper, section 4.2)."""
+    merged: list[Float[Array, "H W"] | None] = [None] * (skeleton.num_classes - 1)
+    for mask, class_id in zip(masks, skeleton.part_classes):
+        before = merged[class_id - 1]
+        merged[class_id - 1] = mask if before is None else jnp.maximum(before, mask)
+    return [mask for mask in merged if mask is not None]
+
+
+def make_prior(
+    bank: PoseBank,
+    joints: Float[Array, "J 2"],
+    visible: Bool[Array, "J"],
+    box: Float[Array, "4"],
+    *,
+    size: tuple[int, int] = (256, 256),
+    k: int = 3,
+    n: int | None = None,
+    key: Key[Array, ""] | None = None,
+    exclude: Int[Array, ""] | int | None = None,
+    dtype: DTypeLike = jnp.float32,
+) -> Float[Array, "H W C"]:
+    """The part-level prior of one target: `nearest_poses`, then `prior_from`; see there for the arguments.
+
+    Returns:
+        [H, W, skeleton.num_classes - 1] in 0..1: how likely each pixel belongs to each class, background left out.
+    """
+    neighbours = nearest_poses(bank, joints, visible, k=k, n=n, key=key, exclude=exclude)
+    return prior_from(bank, neighbours, joints, visible, box, size=size, dtype=dtype)
+
+
+def skeleton_label_map(
+    skeleton: Skeleton,
+    joints: Float[Array, "J 2"],
+    visible: Bool[Array, "J"],
+    box: Float[Array, "4"],
+    *,
+    size: tuple[int, int] = (256, 256),
+    width: float = 7,
+    dtype: DTypeLike = jnp.float32,
+) -> Float[Array, "H W C"]:
+    """The rival prior of the paper's Table 2: a stick between the joints of every limb.
+
+    Args:
+        skeleton: the kind of body.
+        joints, visible, box, size, dtype: as in `prior_from`.
+        width: of a stick, in pixels of the joints' frame (the paper's 7). As a drawing routine would, a stick covers
+            every pixel that it touches: those whose centre lies within (width + 1) / 2 of its axis.
+
+    Returns:
+        [H, W, skeleton.num_classes - 1] of 0 and 1; where sticks cross, the one with the nearest axis has the pixel.
+    """
+    x, y = box_pixels(box.astype(joints.dtype), size)
+    limbs = jnp.asarray(skeleton.limbs)
+    ends = jnp.where(visible[:, None], joints, 0)[limbs]
+    has = visible[limbs].all(-1) & (limb_length(ends) >= MIN_LIMB)
+    reach = jnp.asarray(((width + 1) / 2) ** 2, joints.dtype)
+    squared = jnp.where(has[:, None, None], jax.vmap(segment_distance, (0, None, None))(ends, x, y), jnp.inf)
+    classes = jnp.asarray(skeleton.part_classes)[jnp.argmin(squared, 0)]
+    classes = jnp.where(jnp.min(squared, 0) <= reach, classes, 0)
+    return jax.nn.one_hot(classes, skeleton.num_classes, dtype=dtype)[..., 1:]
+
+
+def label_of_prior(prior: Float[Array, "H W C"]) -> UInt8[Array, "H W"]:
+    """The class of every pixel by part masks alone: the largest mask where it is at least .5, else background."""
+    return jnp.where(jnp.max(prior, -1) >= 0.5, jnp.argmax(prior, -1) + 1, 0).astype(jnp.uint8)

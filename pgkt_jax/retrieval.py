@@ -1,0 +1,108 @@
+"""Which labelled people stand in a similar pose (paper, section 3.3).
+
+Poses are normalised (torso of length 1, pelvis at the origin) and compared by the squared distance of the joints seen
+in both, divided by their number. A bank's part of that is computed once, so a query is one matrix product.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from pgkt_jax.geometry import MIN_LIMB, limb_length
+from pgkt_jax.skeleton import Skeleton
+from pgkt_jax.typing import Array, Bool, Float, Int, Key
+
+MIN_SHARED = 3
+"""Two poses that share fewer visible joints, or fewer than half of the target's, are infinitely distant."""
+
+
+class Neighbours(NamedTuple):
+    """The k people picked for one target.
+
+    Attributes:
+        indices: int32[k], rows of the bank.
+        distances: float32[k], mean squared distance of the joints seen in both, in torso lengths squared.
+        valid: bool[k]; an invalid neighbour (padded, excluded or infinitely distant) counts for nothing.
+    """
+
+    indices: Int[Array, "*b k"]
+    distances: Float[Array, "*b k"]
+    valid: Bool[Array, "*b k"]
+
+
+def normalize_pose(
+    joints: Float[Array, "J 2"], visible: Bool[Array, "J"], skeleton: Skeleton, mean_pose: Float[Array, "J 2"]
+) -> tuple[Float[Array, "J 2"], Bool[Array, ""]]:
+    """Moves the torso's origin to (0, 0) and makes the torso's length 1.
+
+    A pose whose torso is not to be seen (upper bodies) is instead laid over `mean_pose`: over its visible joints,
+    centre on centre and root-mean-square size on size.
+
+    Returns:
+        The normalised joints and whether they mean anything (a torso, or two visible joints apart).
+    """
+    origin, end = skeleton.torso_joints
+    length = limb_length(joints[jnp.array([origin, end])])
+    has_torso = visible[origin] & visible[end] & (length >= MIN_LIMB)
+    weight = visible.astype(joints.dtype)[:, None]
+    count = jnp.maximum(jnp.sum(weight), 1)
+
+    def centred(points: Float[Array, "J 2"]) -> tuple[Float[Array, "2"], Float[Array, ""]]:
+        centre = jnp.sum(weight * points, axis=0) / count
+        return centre, jnp.sqrt(jnp.sum(weight * (points - centre) ** 2) / count)
+
+    centre, size = centred(joints)
+    mean_centre, mean_size = centred(mean_pose)
+    laid_over = (joints - centre) / jnp.maximum(size, MIN_LIMB) * mean_size + mean_centre
+    upright = (joints - joints[origin]) / jnp.maximum(length, MIN_LIMB)
+    return jnp.where(has_torso, upright, laid_over), has_torso | ((size >= MIN_LIMB) & (mean_size > 0))
+
+
+def pose_features(pose: Float[Array, "J 2"], visible: Bool[Array, "J"]) -> Float[Array, "4J"]:
+    """A bank pose as the vector whose product with `query_features` sums the squared distances of shared joints."""
+    weight = visible.astype(pose.dtype)[:, None]
+    return jnp.concatenate([weight * pose, weight * jnp.sum(pose**2, -1, keepdims=True), weight], -1).reshape(-1)
+
+
+def query_features(pose: Float[Array, "J 2"], visible: Bool[Array, "J"]) -> Float[Array, "4J"]:
+    """A target pose as the partner of `pose_features`: |p - q|^2 = |q|^2 + |p|^2 - 2 p.q, joint by joint."""
+    weight = visible.astype(pose.dtype)[:, None]
+    return jnp.concatenate([-2 * weight * pose, weight, weight * jnp.sum(pose**2, -1, keepdims=True)], -1).reshape(-1)
+
+
+def nearest(
+    features: Float[Array, "N 4J"],
+    valid: Bool[Array, "N"],
+    pose: Float[Array, "J 2"],
+    visible: Bool[Array, "J"],
+    *,
+    k: int,
+    n: int,
+    key: Key[Array, ""] | None,
+    exclude: Int[Array, ""] | None,
+) -> Neighbours:
+    """The k nearest rows of `features`, or with a key k of the n nearest at random, valid ones first.
+
+    Raises:
+        ValueError: k > n, or n exceeds the rows.
+    """
+    if not 1 <= k <= n:
+        raise ValueError(f"k = {k} neighbours cannot be picked out of n = {n}: 1 <= k <= n must hold")
+    if n > features.shape[0]:
+        raise ValueError(f"n = {n} nearest people cannot be found in a bank of {features.shape[0]}")
+    bank_visible = features.reshape(features.shape[0], -1, 4)[:, :, 3]
+    total = jnp.dot(features, query_features(pose, visible), precision=jax.lax.Precision.HIGHEST)
+    shared = jnp.dot(bank_visible, visible.astype(features.dtype), precision=jax.lax.Precision.HIGHEST)
+    needed = jnp.maximum(MIN_SHARED, jnp.sum(visible) / 2)
+    distances = jnp.maximum(total, 0) / jnp.maximum(shared, 1)
+    usable = valid & (shared >= needed)
+    if exclude is not None:
+        usable &= jnp.arange(features.shape[0]) != exclude
+    negative, indices = jax.lax.top_k(jnp.where(usable, -distances, -jnp.inf), n)
+    if key is not None:
+        # Uniform scores pick k of the n; what is not usable scores lowest and is picked last.
+        scores = jnp.where(negative > -jnp.inf, jax.random.uniform(key, (n,)), -1)
+        picked = jax.lax.top_k(scores, k)[1]
+        negative, indices = negative[picked], indices[picked]
+    return Neighbours(indices[:k].astype(jnp.int32), -negative[:k], negative[:k] > -jnp.inf)
