@@ -1,0 +1,112 @@
+"""What can be set, and the paper's settings as defaults. Frozen; read from the command line by tyro."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+PriorKind = Literal["part-level", "skeleton", "none"]
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which people.
+
+    Attributes:
+        people: `puppets`, or the path of a people folder.
+        labels: how many people of split train keep their masks, in file order; None: all.
+        max_side: larger images are reduced to this longer side, in pixels.
+    """
+
+    people: str = "puppets"
+    labels: int | None = None
+    max_side: int = 512
+
+
+@dataclass(frozen=True)
+class RefineConfig:
+    """Training the refinement network (paper, sections 3.5, 3.6, 4.2).
+
+    Attributes:
+        size: (H, W) of the network's input, in pixels.
+        zoom: the range of random zooms; the paper's "resize to 286, crop 256" is 286 / 256, both ends.
+        mirror: mirror half of the time.
+        color: strength of random contrast, brightness and colour cast; the paper has none.
+        prior: what the network sees besides the image.
+        k, n: the prior averages k people, picked at random out of the n nearest.
+        depth, width, dropout_blocks: of the U-Net.
+        loss: `l1` on part masks (paper), or `cross-entropy` over the classes.
+        learning_rate, beta1: Adam's.
+        decay_from: after this share of the steps the learning rate falls linearly to zero; 1: never.
+        batch: people a step.
+        epochs: how often every labelled person is seen.
+        steps: in place of epochs.
+        every: evaluate and save every so many steps.
+        dtype: of the network's arithmetic; parameters and losses are float32.
+        seed: of everything random.
+    """
+
+    size: tuple[int, int] = (256, 256)
+    zoom: tuple[float, float] = (286 / 256, 286 / 256)
+    mirror: bool = True
+    color: float = 0.0
+    prior: PriorKind = "part-level"
+    k: int = 3
+    n: int = 5
+    depth: int = 8
+    width: int = 64
+    dropout_blocks: int = 3
+    loss: Literal["l1", "cross-entropy"] = "l1"
+    learning_rate: float = 2e-4
+    beta1: float = 0.5
+    decay_from: float = 1.0
+    batch: int = 1
+    epochs: int = 200
+    steps: int | None = None
+    every: int = 2000
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class ParseConfig:
+    """Training the parsing network (paper, sections 3.7, 4.2).
+
+    Attributes:
+        size: (H, W) that an image is resized and padded to, in pixels.
+        zoom, shift, mirror, color: random variation of the view, see `train.views`.
+        backbone: the shared network of the attention model.
+        width: of the backbone.
+        scales: at which it sees the image.
+        attention_width: channels of the attention head.
+        learning_rate, drops, momentum, weight_decay: SGD's; the rate falls to a tenth after each of the given steps.
+        classifier: how much faster the last layer learns.
+        batch, steps, every, dtype, seed: as for `RefineConfig`.
+    """
+
+    size: tuple[int, int] = (320, 320)
+    zoom: tuple[float, float] = (1.0, 1.0)
+    shift: float = 1.0
+    mirror: bool = True
+    color: float = 0.0
+    backbone: Literal["small"] = "small"
+    width: int = 24
+    scales: tuple[float, ...] = (1.0, 0.75, 0.5)
+    attention_width: int = 512
+    learning_rate: float = 1e-3
+    drops: tuple[int, ...] = (2000,)
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    classifier: float = 10.0
+    batch: int = 30
+    steps: int = 15000
+    every: int = 1000
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole run of the method: whose people, and how both networks train."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    refine: RefineConfig = field(default_factory=RefineConfig)
+    parse: ParseConfig = field(default_factory=ParseConfig)

@@ -1,0 +1,110 @@
+"""The parsing network: photographs in, class labels out, no keypoints (paper, section 3.7)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from pgkt_jax.config import ParseConfig
+from pgkt_jax.data.batch import People, canvas_of, stack_people
+from pgkt_jax.data.person import Person
+from pgkt_jax.nets.attention import AttentionToScale, Backbone
+from pgkt_jax.nets.fcn import SmallFCN
+from pgkt_jax.skeleton import Skeleton
+from pgkt_jax.stages.evaluate import Labels, masks_to_labels, predict, score_people
+from pgkt_jax.train.loop import Resident, fit
+from pgkt_jax.train.losses import cross_entropy
+from pgkt_jax.train.optim import sgd
+from pgkt_jax.train.state import TrainState
+from pgkt_jax.train.views import color_jitter, fitted_box, jittered_box, see, see_classes
+from pgkt_jax.typing import Array, Key
+
+
+def backbone(config: ParseConfig, rngs: nnx.Rngs) -> Backbone:
+    """The shared network of the attention model, by name."""
+    backbones = {"small": lambda: SmallFCN(width=config.width, dtype=jnp.dtype(config.dtype), rngs=rngs)}
+    return backbones[config.backbone]()
+
+
+def parsing_network(config: ParseConfig, skeleton: Skeleton) -> AttentionToScale:
+    """The attention model, freshly initialised."""
+    rngs = nnx.Rngs(config.seed)
+    return AttentionToScale(
+        backbone(config, rngs),
+        skeleton.num_classes,
+        scales=config.scales,
+        attention_width=config.attention_width,
+        dtype=jnp.dtype(config.dtype),
+        rngs=rngs,
+    )
+
+
+def parse_step(config: ParseConfig, skeleton: Skeleton) -> Any:
+    """The training step: the multinomial logistic loss of the fused logits and of every scale, at the logits' grid."""
+
+    def view(person: People, key: Key[Array, ""], grid: tuple[int, int]) -> tuple[Array, Array]:
+        box_key, color_key = jax.random.split(key)
+        box = fitted_box(person.sizes, config.size)
+        box = jittered_box(box_key, box, config.zoom, shift=config.shift, mirror=config.mirror)
+        image = color_jitter(color_key, see(person.images, person.sizes, box, config.size), config.color)
+        return image, see_classes(person.label_maps, box, grid, skeleton)
+
+    def step(state: TrainState, _: None, batch: People) -> tuple[TrainState, dict[str, jax.Array]]:
+        keys = state.sample_keys(batch.size)
+        view_keys, dropout_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
+        shape = (batch.size, *config.size, 3)
+        grid = jax.eval_shape(state.network(), jax.ShapeDtypeStruct(shape, jnp.float32)).fused.shape[1:3]
+        images, classes = jax.vmap(view, (0, 0, None))(batch, view_keys, grid)
+
+        def loss(params: nnx.State) -> jax.Array:
+            logits = state.network(params)(images, dropout_keys)
+            return sum((cross_entropy(scale, classes) for scale in logits.scales), cross_entropy(logits.fused, classes))
+
+        value, grads = jax.value_and_grad(loss)(state.params)
+        return state.updated(grads), {"loss": value}
+
+    return step
+
+
+def parsed_labels(config: ParseConfig, state: TrainState, people: People) -> Labels:
+    """Labels of people by the parsing network, at their images' own size. Looks at nothing but the images."""
+    canvas = people.images.shape[1:3]
+    boxes = jax.vmap(lambda size: fitted_box(size, config.size))(people.sizes)
+    images = jax.vmap(lambda image, size, box: see(image, size, box, config.size))(people.images, people.sizes, boxes)
+    return masks_to_labels(state.network()(images).fused, boxes, canvas, masks=False)
+
+
+def train_parsing(
+    config: ParseConfig,
+    people: Sequence[Person],
+    val: Sequence[Person],
+    skeleton: Skeleton,
+    folder: Path,
+    *,
+    title: str = "parse",
+) -> TrainState:
+    """Trains on everybody given, masks made by hand and synthesised alike, each once an epoch.
+
+    Raises:
+        ValueError: the folder holds a run with another config.
+    """
+    data = Resident(stack_people(people, canvas_of(people)), config.batch, config.seed)
+    tx = sgd(
+        config.learning_rate, drops=config.drops, momentum=config.momentum, weight_decay=config.weight_decay,
+        classifier=config.classifier,
+    )  # fmt: skip
+    state = TrainState.create(parsing_network(config, skeleton), tx, config.seed)
+    label = jax.jit(lambda state, people: parsed_labels(config, state, people))
+    val_people = stack_people(val, canvas_of(val))
+
+    def evaluate(state: TrainState) -> dict[str, float]:
+        labels = predict(lambda batch: label(state, batch), val_people)
+        return {"miou": score_people(labels, val_people, skeleton)["miou"]}
+
+    return fit(
+        state, parse_step(config, skeleton), None, data, title=title, config=config, folder=folder,
+        steps=config.steps, every=config.every, evaluate=evaluate,
+    )  # fmt: skip

@@ -1,0 +1,148 @@
+"""The refinement network: trained to make a part-level prior and a photograph into a label (paper 3.5, 3.6)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from pgkt_jax.config import RefineConfig
+from pgkt_jax.data.batch import People, canvas_of, stack_people
+from pgkt_jax.data.person import Person
+from pgkt_jax.nets.unet import UNet
+from pgkt_jax.prior import PoseBank, make_prior, skeleton_label_map
+from pgkt_jax.skeleton import Skeleton
+from pgkt_jax.stages.evaluate import Labels, masks_to_labels, predict, score_people
+from pgkt_jax.train.loop import Resident, fit
+from pgkt_jax.train.losses import cross_entropy, mask_l1
+from pgkt_jax.train.optim import adam
+from pgkt_jax.train.state import TrainState
+from pgkt_jax.train.views import color_jitter, jittered_box, see, see_classes, whole_box
+from pgkt_jax.typing import Array, Bool, Float, Int, Key
+
+
+def bank_of(people: Sequence[Person], skeleton: Skeleton) -> PoseBank:
+    """The pose bank of labelled people, in their order."""
+    label_maps = [person.label_map for person in people if person.label_map is not None]
+    joints, visible = np.stack([p.joints for p in people]), np.stack([p.visible for p in people])
+    return PoseBank.create(skeleton, label_maps, joints, visible)
+
+
+def refinement_network(config: RefineConfig, skeleton: Skeleton) -> UNet:
+    """The U-Net, freshly initialised: image and prior in, part masks (L1) or class logits (cross entropy) out."""
+    masks = skeleton.num_classes - 1
+    return UNet(
+        3 if config.prior == "none" else 3 + masks,
+        masks if config.loss == "l1" else masks + 1,
+        depth=config.depth,
+        width=config.width,
+        dropout_blocks=config.dropout_blocks,
+        dtype=jnp.dtype(config.dtype),
+        rngs=nnx.Rngs(config.seed),
+    )
+
+
+def network_input(
+    config: RefineConfig,
+    bank: PoseBank,
+    image: Float[Array, "H W 3"],
+    joints: Float[Array, "J 2"],
+    visible: Bool[Array, "J"],
+    box: Float[Array, "4"],
+    *,
+    key: Key[Array, ""] | None = None,
+    exclude: Int[Array, ""] | None = None,
+) -> Float[Array, "H W I"]:
+    """One person's view: the image and the prior in the same box, each in -1..1. Without a key the k nearest count."""
+    if config.prior == "none":
+        return image
+    if config.prior == "skeleton":
+        prior = skeleton_label_map(bank.skeleton, joints, visible, box, size=config.size)
+    else:
+        n = config.n if key is not None else config.k
+        prior = make_prior(
+            bank, joints, visible, box, size=config.size, k=config.k, n=n, key=key, exclude=exclude
+        )
+    return jnp.concatenate([image, 2 * prior - 1], -1)
+
+
+def refine_step(config: RefineConfig) -> Any:
+    """The training step: fresh views and fresh neighbours for every sample, one update. Pure; jit it."""
+    loss_of = mask_l1 if config.loss == "l1" else cross_entropy
+
+    def view(bank: PoseBank, person: People, key: Key[Array, ""]) -> tuple[Array, Array]:
+        box_key, color_key, prior_key = jax.random.split(key, 3)
+        box = jittered_box(box_key, whole_box(person.sizes), config.zoom, mirror=config.mirror)
+        image = color_jitter(color_key, see(person.images, person.sizes, box, config.size), config.color)
+        seen = network_input(
+            config, bank, image, person.joints, person.visible, box, key=prior_key, exclude=person.bank_rows
+        )
+        return seen, see_classes(person.label_maps, box, config.size, bank.skeleton)
+
+    def step(state: TrainState, bank: PoseBank, batch: People) -> tuple[TrainState, dict[str, jax.Array]]:
+        keys = state.sample_keys(batch.size)
+        view_keys, dropout_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
+        seen, classes = jax.vmap(view, (None, 0, 0))(bank, batch, view_keys)
+
+        def loss(params: nnx.State) -> jax.Array:
+            return loss_of(state.network(params)(seen, dropout_keys), classes)
+
+        value, grads = jax.value_and_grad(loss)(state.params)
+        return state.updated(grads), {"loss": value}
+
+    return step
+
+
+def refined_labels(config: RefineConfig, state: TrainState, bank: PoseBank, people: People) -> Labels:
+    """Labels of people by the refinement network, at their images' own size; no dropout, the k nearest people."""
+    canvas = people.images.shape[1:3]
+
+    def view(person: People) -> tuple[Array, Array]:
+        box = whole_box(person.sizes)
+        image = see(person.images, person.sizes, box, config.size)
+        seen = network_input(
+            config, bank, image, person.joints, person.visible, box, exclude=person.bank_rows
+        )
+        return seen, box
+
+    seen, boxes = jax.vmap(view)(people)
+    outputs = state.network()(seen)
+    return masks_to_labels(outputs, boxes, canvas, masks=config.loss == "l1")
+
+
+def train_refinement(
+    config: RefineConfig, labelled: Sequence[Person], val: Sequence[Person], skeleton: Skeleton, folder: Path
+) -> tuple[TrainState, PoseBank]:
+    """Trains on labelled people, each person's prior made of the others; returns the trained state and the bank.
+
+    Raises:
+        ValueError: fewer labelled people than the prior needs (n and the person itself), or a folder of another run.
+    """
+    needed = {"part-level": config.n + 1, "skeleton": 1, "none": 1}[config.prior]
+    if config.k > config.n or len(labelled) < needed:
+        raise ValueError(
+            f"a prior of k = {config.k} out of n = {config.n} people wants k <= n and {needed} labelled people, "
+            f"not {len(labelled)}"
+        )
+    bank = bank_of(labelled, skeleton)
+    people = stack_people(labelled, canvas_of(labelled), range(len(labelled)))
+    steps = config.steps or config.epochs * len(labelled) // config.batch
+    tx = adam(config.learning_rate, beta1=config.beta1, steps=steps, decay_from=config.decay_from)
+    state = TrainState.create(refinement_network(config, skeleton), tx, config.seed)
+
+    label = jax.jit(lambda state, bank, people: refined_labels(config, state, bank, people))
+    val_people = stack_people(val, canvas_of(val))
+
+    def evaluate(state: TrainState) -> dict[str, float]:
+        labels = predict(lambda batch: label(state, bank, batch), val_people)
+        return {"miou": score_people(labels, val_people, skeleton)["miou"]}
+
+    state = fit(
+        state, refine_step(config), bank, Resident(people, config.batch, config.seed),
+        title=f"refine ({config.prior} prior)", config=config, folder=folder, steps=steps,
+        every=config.every, evaluate=evaluate,
+    )  # fmt: skip
+    return state, bank

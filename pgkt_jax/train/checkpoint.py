@@ -1,0 +1,83 @@
+"""Checkpoints of a run folder: the latest two and the best, written while training goes on."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jax
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers
+
+from pgkt_jax.data.files import write_atomically
+
+Tree = TypeVar("Tree")
+
+
+class Checkpoints:
+    """The checkpoints of one training, under `folder`/checkpoints; `folder`/config.json says what it trains.
+
+    Raises:
+        ValueError: the folder holds a training with another config; the fields that differ are named.
+    """
+
+    def __init__(self, folder: Path, config: Any):
+        folder.mkdir(parents=True, exist_ok=True)
+        check_config(folder / "config.json", config)
+        policy = checkpoint_managers.AnyPreservationPolicy(
+            [
+                checkpoint_managers.LatestN(2),
+                checkpoint_managers.BestN(get_metric_fn=lambda metrics: metrics["miou"], n=1),
+            ]
+        )
+        self._manager = ocp.CheckpointManager(
+            (folder / "checkpoints").absolute(), options=ocp.CheckpointManagerOptions(preservation_policy=policy)
+        )
+
+    def restore(self, state: Tree) -> Tree | None:
+        """The latest checkpoint in the form (shapes, dtypes, shardings) of `state`, or None where there is none."""
+        step = self._manager.latest_step()
+        if step is None:
+            return None
+        abstract = {
+            name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
+            for name, leaf in _named(state).items()
+        }
+        leaves = self._manager.restore(step, args=ocp.args.StandardRestore(abstract))
+        return jax.tree.unflatten(jax.tree.structure(state), [leaves[name] for name in _named(state)])
+
+    def save(self, step: int, state: Any, *, miou: float) -> None:
+        """Saves without waiting; `miou` (validation, NaN where not scored) decides which checkpoint is the best."""
+        if self._manager.latest_step() != step:
+            self._manager.save(step, args=ocp.args.StandardSave(_named(state)), metrics={"miou": miou})
+
+    def close(self) -> None:
+        """Waits for what is being written."""
+        self._manager.wait_until_finished()
+        self._manager.close()
+
+
+def check_config(path: Path, config: Any) -> None:
+    """Writes a run's config, or holds it against the one that is there.
+
+    Raises:
+        ValueError: they differ; the fields are named.
+    """
+    wanted = json.loads(json.dumps(dataclasses.asdict(config)))
+    if not path.exists():
+        write_atomically(path, json.dumps(wanted, indent=1).encode())
+        return
+    found = json.loads(path.read_text())
+    differing = [
+        f"{name} = {found.get(name)!r} there, {wanted.get(name)!r} here"
+        for name in sorted({*found, *wanted})
+        if found.get(name) != wanted.get(name)
+    ]
+    if differing:
+        raise ValueError(
+            f"{path}: this folder holds a run with another config ({'; '.join(differing)}): choose another folder"
+        )
+
+
+def _named(tree: Any) -> dict[str, jax.Array]:
+    return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}

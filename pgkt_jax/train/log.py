@@ -1,0 +1,54 @@
+"""What a person sees of a run: a progress line, and a file with one JSON line a measurement."""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+
+class Progress:
+    """One line on standard error: how far, how fast, how long still. Not a terminal: a line every tenth of the way."""
+
+    def __init__(self, title: str, total: int, *, start: int = 0, unit: str = "steps"):
+        self.title, self.total, self.start, self.unit = title, total, start, unit
+        self._began, self._shown, self._tty = time.monotonic(), start, sys.stderr.isatty()
+
+    def show(self, done: int, note: str = "") -> None:
+        """Shows that `done` of the total are done."""
+        if not self._tty and done < self.total and done - self._shown < self.total / 10:
+            return
+        self._shown = done
+        elapsed = time.monotonic() - self._began
+        rate = (done - self.start) / elapsed if elapsed > 0 else 0.0
+        left = f"{_clock((self.total - done) / rate)} left" if 0 < rate and done < self.total else _clock(elapsed)
+        line = f"{self.title}  {done}/{self.total} {self.unit}  {rate:.1f}/s  {left}  {note}"
+        end = "\n" if not self._tty or done >= self.total else ""
+        sys.stderr.write(("\r\033[K" if self._tty else "") + line.rstrip() + end)
+        sys.stderr.flush()
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"
+
+
+class MetricsFile:
+    """`metrics.jsonl`: one object a line, each with its `step`. Lines after `step` (of a run cut short) are dropped."""
+
+    def __init__(self, path: Path, step: int):
+        self._path = path
+        kept = [row for row in read_metrics(path) if row["step"] <= step]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(json.dumps(row) + "\n" for row in kept))
+
+    def write(self, step: int, **values: float) -> None:
+        with self._path.open("a") as file:
+            file.write(json.dumps({"step": step, **values}) + "\n")
+
+
+def read_metrics(path: Path) -> list[dict[str, float]]:
+    """The rows of a metrics file; none if it is not there. A line cut short by a crash is left out."""
+    if not path.exists():
+        return []
+    lines = path.read_text().split("\n")
+    return [json.loads(line) for line in lines[:-1] if line]

@@ -1,0 +1,130 @@
+"""The one training loop: feeds batches to a step, watches, evaluates, saves, resumes."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from pgkt_jax.data.batch import People, take
+from pgkt_jax.data.order import batch_rows
+from pgkt_jax.train.checkpoint import Checkpoints
+from pgkt_jax.train.log import MetricsFile, Progress
+from pgkt_jax.train.sharding import data_mesh, replicate, split
+from pgkt_jax.train.state import TrainState
+
+Step = Callable[[TrainState, Any, People], tuple[TrainState, dict[str, jax.Array]]]
+"""(state, context, batch) -> (state, metrics): pure. The context (a pose bank, say) stays the same all along."""
+
+
+@dataclass(frozen=True)
+class Resident:
+    """A data set that lives in memory whole. On an accelerator many steps run inside one `lax.scan`; on a CPU, where
+    XLA runs convolutions inside a loop on one thread and several times slower, every step is a call of its own.
+    """
+
+    people: People
+    batch: int
+    seed: int
+
+    def feed(self, first_step: int, steps: int) -> Iterator[tuple[People, np.ndarray]]:
+        """(data set, int32[S, B] rows) for S steps at a time, or with S = 0 rows the batch of one step itself."""
+        rows = (batch_rows(step, self.batch, self.people.size, self.seed) for step in range(first_step, steps))
+        if jax.default_backend() == "cpu":
+            for chosen in rows:
+                yield jax.tree.map(lambda leaf, chosen=chosen: leaf[chosen], self.people), np.zeros((0, 0), np.int32)
+            return
+        people = replicate(self.people, data_mesh())
+        chosen = list(rows)
+        for start in range(0, len(chosen), STEPS_PER_CALL):
+            yield people, np.stack(chosen[start : start + STEPS_PER_CALL])
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """A data set that streams: `batches(first_step, steps)` yields the batch of every step."""
+
+    batches: Callable[[int, int], Iterator[People]]
+
+    def feed(self, first_step: int, steps: int) -> Iterator[tuple[People, np.ndarray]]:
+        for batch in self.batches(first_step, steps):
+            yield batch, np.zeros((0, 0), np.int32)
+
+
+STEPS_PER_CALL = 20
+
+
+def fit(
+    state: TrainState,
+    step: Step,
+    context: Any,
+    data: Resident | Streamed,
+    *,
+    title: str,
+    config: Any,
+    folder: Path,
+    steps: int,
+    every: int,
+    evaluate: Callable[[TrainState], dict[str, float]],
+) -> TrainState:
+    """Trains to `steps`, going on from the folder's latest checkpoint where there is one.
+
+    Args:
+        state: the state to begin with.
+        step: pure; see `Step`.
+        context: what every step sees besides its batch.
+        data: where batches come from.
+        title: of the progress line.
+        config: a frozen dataclass; a folder with another one is refused.
+        folder: gets config.json, metrics.jsonl and checkpoints/.
+        steps: how many in all.
+        every: evaluate, log and save every so many steps, and at the end.
+        evaluate: scores a state on validation data; returns `miou` at least.
+
+    Raises:
+        ValueError: the folder holds another run.
+        FloatingPointError: the loss is not finite; nothing is saved after the last finite one.
+    """
+    mesh = data_mesh()
+    checkpoints = Checkpoints(folder, config)
+    state, context = replicate(state, mesh), replicate(context, mesh)
+    state = checkpoints.restore(state) or state
+    first = int(state.step)
+    metrics_file = MetricsFile(folder / "metrics.jsonl", first)
+    progress = Progress(title, steps, start=first)
+    one = jax.jit(step, donate_argnums=0)
+    many = jax.jit(_scanned(step), donate_argnums=0)
+    done, pending = first, []
+    for people, rows in data.feed(first, steps):
+        if rows.size:
+            state, metrics = many(state, context, people, rows)
+            done += len(rows)
+        else:
+            state, metrics = one(state, context, split(people, mesh))
+            done += 1
+        pending.append(metrics["loss"])
+        if done // every > (done - max(len(rows), 1)) // every or done >= steps:
+            loss = float(np.mean([np.mean(value) for value in jax.device_get(pending)]))
+            pending = []
+            if not math.isfinite(loss):
+                raise FloatingPointError(f"{folder}: the loss is {loss} at step {done}; the last checkpoint is intact")
+            scores = evaluate(state)
+            metrics_file.write(done, loss=loss, **scores)
+            checkpoints.save(done, state, miou=scores["miou"])
+            progress.show(done, f"loss {loss:.4f}  val mIoU {scores['miou']:.3f}")
+        elif len(pending) > 2:
+            # Two steps are always in flight; waiting for the one before keeps the host from running far ahead.
+            jax.block_until_ready(pending[-3])
+            progress.show(done)
+    checkpoints.close()
+    return state
+
+
+def _scanned(step: Step) -> Callable[[TrainState, Any, People, jax.Array], tuple[TrainState, dict[str, jax.Array]]]:
+    def steps(state: TrainState, context: Any, people: People, rows: jax.Array) -> Any:
+        return jax.lax.scan(lambda state, chosen: step(state, context, take(people, chosen)), state, rows)
+
+    return steps

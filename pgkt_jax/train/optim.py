@@ -1,0 +1,58 @@
+"""The paper's two optimisers."""
+
+from collections.abc import Sequence
+
+import jax
+import optax
+
+
+def adam(learning_rate: float, *, beta1: float = 0.5, steps: int, decay_from: float = 1.0) -> optax.GradientTransformation:
+    """Adam of the refinement network (paper, section 4.2), falling linearly to zero after `decay_from` of the steps."""
+    start = round(decay_from * steps)
+    schedule = optax.linear_schedule(learning_rate, 0.0, max(steps - start, 1), start) if start < steps else learning_rate
+    return optax.adam(schedule, b1=beta1, b2=0.999)
+
+
+def sgd(
+    learning_rate: float,
+    *,
+    drops: Sequence[int],
+    drop: float = 0.1,
+    momentum: float = 0.9,
+    weight_decay: float = 5e-4,
+    classifier: float = 10.0,
+) -> optax.GradientTransformation:
+    """SGD of the parsing network (paper, section 4.2), as Caffe does it.
+
+    The gradient and the decayed weight (kernels only) enter the momentum already multiplied by the learning rate. The
+    classifier learns `classifier` times as fast, its bias twice that.
+
+    Args:
+        learning_rate: at the start.
+        drops: the steps from which on it is multiplied by `drop`, each.
+    """
+    schedule = optax.piecewise_constant_schedule(learning_rate, dict.fromkeys(drops, drop))
+    return optax.chain(
+        optax.add_decayed_weights(weight_decay, mask=_kernels),
+        _scale_classifier(classifier),
+        optax.scale_by_learning_rate(schedule),
+        optax.trace(momentum),
+    )
+
+
+def _names(path: tuple) -> list[str]:
+    return [str(getattr(entry, "key", getattr(entry, "name", entry))) for entry in path]
+
+
+def _kernels(params: optax.Params) -> optax.Params:
+    return jax.tree_util.tree_map_with_path(lambda path, _: "kernel" in _names(path), params)
+
+
+def _scale_classifier(factor: float) -> optax.GradientTransformation:
+    def rate(path: tuple) -> float:
+        names = _names(path)
+        return 1.0 if "classifier" not in names else factor * (2 if "bias" in names else 1)
+
+    return optax.stateless(
+        lambda updates, _: jax.tree_util.tree_map_with_path(lambda path, leaf: leaf * rate(path), updates)
+    )

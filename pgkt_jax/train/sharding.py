@@ -1,0 +1,30 @@
+"""One mesh axis, `data`: batches are split over the devices, everything else is on all of them."""
+
+from typing import TypeVar
+
+import jax
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+Tree = TypeVar("Tree")
+
+
+def data_mesh() -> Mesh:
+    """All devices in one axis."""
+    return jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
+
+
+def replicate(tree: Tree, mesh: Mesh) -> Tree:
+    """Puts a whole copy on every device."""
+    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+
+
+def split(batch: Tree, mesh: Mesh) -> Tree:
+    """Splits the leading axis of every leaf over the devices.
+
+    Raises:
+        ValueError: the batch cannot be divided.
+    """
+    length = jax.tree.leaves(batch)[0].shape[0]
+    if length % mesh.size:
+        raise ValueError(f"a batch of {length} cannot be split over {mesh.size} devices: choose a multiple of {mesh.size}")
+    return jax.device_put(batch, NamedSharding(mesh, PartitionSpec("data")))
