@@ -32,7 +32,7 @@ class RefineConfig:
         color: strength of random contrast, brightness and colour cast; the paper has none.
         prior: what the network sees besides the image.
         k, n: the prior averages k people, picked at random out of the n nearest.
-        depth, width, dropout_blocks: of the U-Net.
+        depth, width, dropout_blocks, input_skip: of the U-Net; the paper's has no input skip.
         loss: `l1` on part masks (paper), or `cross-entropy` over the classes.
         learning_rate, beta1: Adam's.
         decay_from: after this share of the steps the learning rate falls linearly to zero; 1: never.
@@ -54,6 +54,7 @@ class RefineConfig:
     depth: int = 8
     width: int = 64
     dropout_blocks: int = 3
+    input_skip: bool = False
     loss: Literal["l1", "cross-entropy"] = "l1"
     learning_rate: float = 2e-4
     beta1: float = 0.5

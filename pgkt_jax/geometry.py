@@ -9,14 +9,14 @@ moves pixels.
 import jax
 import jax.numpy as jnp
 
-from pgkt_jax.typing import Array, Bool, Float, Int, UInt8
+from pgkt_jax.typing import Array, Bool, Float, UInt8, UInt32
 
 MIN_LIMB = 0.5
 """Limbs shorter than this many pixels have no direction and count as missing."""
 
 
 def image_box(size: tuple[int, int]) -> tuple[float, float, float, float]:
-    """The box (x0, y0, x1, y1) that covers an image of size (H, W) whole: its edges, half a pixel outside the centres."""
+    """The box (x0, y0, x1, y1) of a whole image of size (H, W): its edges, half a pixel outside the pixel centres."""
     height, width = size
     return (-0.5, -0.5, width - 0.5, height - 0.5)
 
@@ -58,17 +58,19 @@ def source_from_target(
         x, y: target points, broadcast against each other.
 
     Returns:
-        The points (x, y) in the source's frame. A target limb of length 0 gives finite, meaningless points.
+        The points (x, y) in the source's frame. A target limb shorter than `MIN_LIMB` gives finite, meaningless points
+        with finite gradients.
     """
     (tx, ty), (sx, sy) = target_limb[1] - target_limb[0], source_limb[1] - source_limb[0]
     squared = tx * tx + ty * ty
-    squared = jnp.where(squared > 0, squared, 1)
+    # The gradient divides by the square of this, which underflows long before the length itself does.
+    squared = jnp.where(squared >= MIN_LIMB**2, squared, 1)
     real, imag = (sx * tx + sy * ty) / squared, (sy * tx - sx * ty) / squared
     dx, dy = x - target_limb[0, 0], y - target_limb[0, 1]
     return source_limb[0, 0] + real * dx - imag * dy, source_limb[0, 1] + imag * dx + real * dy
 
 
-def pack_taps(label_map: UInt8[Array, "h w"]) -> Int[Array, "h+1 w+1"]:
+def pack_taps(label_map: UInt8[Array, "h w"]) -> UInt32[Array, "h+1 w+1"]:
     """Packs every 2 x 2 neighbourhood of a label map into one 32-bit word, so that a bilinear look-up is one gather.
 
     Word (i, j) holds the labels at rows i - 1, i and columns j - 1, j; outside the map is background.
@@ -78,7 +80,7 @@ def pack_taps(label_map: UInt8[Array, "h w"]) -> Int[Array, "h+1 w+1"]:
 
 
 def pull_mask(
-    taps: Int[Array, "h1 w1"], part: Int[Array, ""], x: Float[Array, "..."], y: Float[Array, "..."]
+    taps: UInt32[Array, "h1 w1"], part: UInt32[Array, ""], x: Float[Array, "..."], y: Float[Array, "..."]
 ) -> Float[Array, "..."]:
     """Bilinear value of the mask `label_map == part` at source points, from `pack_taps(label_map)`.
 
@@ -92,7 +94,6 @@ def pull_mask(
     right, below = x - column, y - row
     index = (row.astype(jnp.int32) + 1) * width + column.astype(jnp.int32) + 1
     word = taps.reshape(-1).at[index].get(mode="promise_in_bounds")
-    part = part.astype(jnp.uint32)
 
     def tap(shift: int) -> Float[Array, "..."]:
         return ((word >> shift) & 255 == part).astype(x.dtype)

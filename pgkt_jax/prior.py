@@ -3,8 +3,10 @@
 Everything but `PoseBank.create` is pure and takes one target; callers vmap. Nothing here is random without a key.
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -21,9 +23,35 @@ from pgkt_jax.geometry import (
 )
 from pgkt_jax.retrieval import Neighbours, nearest, normalize_pose, pose_features
 from pgkt_jax.skeleton import Skeleton
-from pgkt_jax.typing import Array, Bool, Float, Int, Key, UInt8
+from pgkt_jax.typing import Array, Bool, Float, Int, Key, Leaf, UInt8
 
 DTypeLike = jax.typing.DTypeLike
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _on_any_mesh(function: Function) -> Function:
+    """Makes a function of one example run under a mesh with explicit axes, by making them automatic inside.
+
+    Under explicit axes JAX refuses to look up a replicated bank by indices that are spread over devices. Taken alone
+    the result of one example is on every device; a `vmap` outside spreads it as it does the batch.
+    """
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        axes = jax.sharding.get_abstract_mesh().explicit_axes
+        if not axes:
+            return function(*args, **kwargs)
+        leaves, tree = jax.tree.flatten((args, kwargs))
+
+        def inside(*arrays: jax.Array) -> Any:
+            given = iter(arrays)
+            args, kwargs = tree.unflatten([next(given) if isinstance(x, jax.Array) else x for x in leaves])
+            return function(*args, **kwargs)
+
+        automatic = jax.sharding.auto_axes(inside, axes=axes, out_sharding=jax.sharding.PartitionSpec())
+        return automatic(*(x for x in leaves if isinstance(x, jax.Array)))
+
+    return wrapped  # type: ignore[return-value]
 
 
 @jax.tree_util.register_dataclass
@@ -41,12 +69,12 @@ class PoseBank:
         skeleton: the kind of body (static).
     """
 
-    label_maps: UInt8[Array, "N H W"]
-    joints: Float[Array, "N J 2"]
-    visible: Bool[Array, "N J"]
-    valid: Bool[Array, "N"]
-    features: Float[Array, "N 4J"]
-    mean_pose: Float[Array, "J 2"]
+    label_maps: Leaf
+    joints: Leaf
+    visible: Leaf
+    valid: Leaf
+    features: Leaf
+    mean_pose: Leaf
     skeleton: Skeleton = field(metadata={"static": True})
 
     @classmethod
@@ -76,7 +104,7 @@ class PoseBank:
         """
         joints, visible = np.asarray(joints, np.float32), np.asarray(visible, bool)
         expected = (len(label_maps), skeleton.num_joints)
-        if not label_maps or joints.shape != (*expected, 2) or visible.shape != expected:
+        if len(label_maps) == 0 or joints.shape != (*expected, 2) or visible.shape != expected:
             raise ValueError(
                 f"a bank of {expected[0]} label maps of {skeleton.name} wants joints {(*expected, 2)} and visible "
                 f"{expected}, not {joints.shape} and {visible.shape}, and at least one person"
@@ -95,26 +123,26 @@ class PoseBank:
     @classmethod
     def _index(cls, skeleton: Skeleton, label_maps: np.ndarray, joints: np.ndarray, visible: np.ndarray) -> "PoseBank":
         points, seen = jnp.asarray(joints), jnp.asarray(visible)
-        normalize = jax.vmap(normalize_pose, in_axes=(0, 0, None, None))
-        # The mean is taken over poses with a torso: against a mean of zeros no other pose means anything.
-        poses, whole = normalize(points, seen, skeleton, jnp.zeros(points.shape[1:]))
-        weight = (seen & whole[:, None]).astype(jnp.float32)[..., None]
-        mean_pose = jnp.sum(weight * poses, 0) / jnp.maximum(jnp.sum(weight, 0), 1)
-        poses, valid = normalize(points, seen, skeleton, mean_pose)
-        return cls(
-            jnp.asarray(label_maps),
-            points,
-            seen,
-            valid,
-            jax.vmap(pose_features)(poses, seen),
-            mean_pose,
-            skeleton,
-        )
+        return cls(jnp.asarray(label_maps), points, seen, *_index_poses(points, seen, skeleton), skeleton)
 
     @property
     def size(self) -> int:
         """Number of rows, padding included."""
         return self.joints.shape[0]
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def _index_poses(
+    joints: Float[Array, "N J 2"], visible: Bool[Array, "N J"], skeleton: Skeleton
+) -> tuple[Bool[Array, "N"], Float[Array, "N F"], Float[Array, "J 2"]]:
+    """The fields `valid`, `features` and `mean_pose` of a bank."""
+    normalize = jax.vmap(normalize_pose, in_axes=(0, 0, None, None))
+    # The mean is taken over poses with a torso: against a mean of zeros no other pose means anything.
+    poses, whole = normalize(joints, visible, skeleton, jnp.zeros(joints.shape[1:], joints.dtype))
+    weight = (visible & whole[:, None]).astype(joints.dtype)[..., None]
+    mean_pose = jnp.sum(weight * poses, 0) / jnp.maximum(jnp.sum(weight, 0), 1)
+    poses, valid = normalize(joints, visible, skeleton, mean_pose)
+    return valid, jax.vmap(pose_features)(poses, visible), mean_pose
 
 
 def _crop(
@@ -140,6 +168,7 @@ def _crop(
     return cut[np.ix_(i, j)], (joints + np.float32(0.5)) * ratio - np.float32(0.5)
 
 
+@_on_any_mesh
 def nearest_poses(
     bank: PoseBank,
     joints: Float[Array, "J 2"],
@@ -175,6 +204,7 @@ def nearest_poses(
     )
 
 
+@_on_any_mesh
 def prior_from(
     bank: PoseBank,
     neighbours: Neighbours,
@@ -255,6 +285,7 @@ def make_prior(
     return prior_from(bank, neighbours, joints, visible, box, size=size, dtype=dtype)
 
 
+@_on_any_mesh
 def skeleton_label_map(
     skeleton: Skeleton,
     joints: Float[Array, "J 2"],

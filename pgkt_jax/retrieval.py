@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from pgkt_jax.geometry import MIN_LIMB, limb_length
 from pgkt_jax.skeleton import Skeleton
-from pgkt_jax.typing import Array, Bool, Float, Int, Key
+from pgkt_jax.typing import Array, Bool, Float, Int, Key, Leaf
 
 MIN_SHARED = 3
 """Two poses that share fewer visible joints, or fewer than half of the target's, are infinitely distant."""
@@ -26,9 +26,9 @@ class Neighbours(NamedTuple):
         valid: bool[k]; an invalid neighbour (padded, excluded or infinitely distant) counts for nothing.
     """
 
-    indices: Int[Array, "*b k"]
-    distances: Float[Array, "*b k"]
-    valid: Bool[Array, "*b k"]
+    indices: Leaf
+    distances: Leaf
+    valid: Leaf
 
 
 def normalize_pose(
@@ -59,20 +59,20 @@ def normalize_pose(
     return jnp.where(has_torso, upright, laid_over), has_torso | ((size >= MIN_LIMB) & (mean_size > 0))
 
 
-def pose_features(pose: Float[Array, "J 2"], visible: Bool[Array, "J"]) -> Float[Array, "4J"]:
+def pose_features(pose: Float[Array, "J 2"], visible: Bool[Array, "J"]) -> Float[Array, "4*J"]:
     """A bank pose as the vector whose product with `query_features` sums the squared distances of shared joints."""
     weight = visible.astype(pose.dtype)[:, None]
     return jnp.concatenate([weight * pose, weight * jnp.sum(pose**2, -1, keepdims=True), weight], -1).reshape(-1)
 
 
-def query_features(pose: Float[Array, "J 2"], visible: Bool[Array, "J"]) -> Float[Array, "4J"]:
+def query_features(pose: Float[Array, "J 2"], visible: Bool[Array, "J"]) -> Float[Array, "4*J"]:
     """A target pose as the partner of `pose_features`: |p - q|^2 = |q|^2 + |p|^2 - 2 p.q, joint by joint."""
     weight = visible.astype(pose.dtype)[:, None]
     return jnp.concatenate([-2 * weight * pose, weight, weight * jnp.sum(pose**2, -1, keepdims=True)], -1).reshape(-1)
 
 
 def nearest(
-    features: Float[Array, "N 4J"],
+    features: Float[Array, "N F"],
     valid: Bool[Array, "N"],
     pose: Float[Array, "J 2"],
     visible: Bool[Array, "J"],
@@ -92,17 +92,34 @@ def nearest(
     if n > features.shape[0]:
         raise ValueError(f"n = {n} nearest people cannot be found in a bank of {features.shape[0]}")
     bank_visible = features.reshape(features.shape[0], -1, 4)[:, :, 3]
+    seen = visible.astype(features.dtype)
     total = jnp.dot(features, query_features(pose, visible), precision=jax.lax.Precision.HIGHEST)
-    shared = jnp.dot(bank_visible, visible.astype(features.dtype), precision=jax.lax.Precision.HIGHEST)
-    needed = jnp.maximum(MIN_SHARED, jnp.sum(visible) / 2)
+    shared = jnp.dot(bank_visible, seen, precision=jax.lax.Precision.HIGHEST)
+    # A skeleton of two joints can share no more than two.
+    needed = jnp.maximum(min(MIN_SHARED, visible.shape[0]), jnp.sum(seen) / 2)
     distances = jnp.maximum(total, 0) / jnp.maximum(shared, 1)
     usable = valid & (shared >= needed)
     if exclude is not None:
-        usable &= jnp.arange(features.shape[0]) != exclude
-    negative, indices = jax.lax.top_k(jnp.where(usable, -distances, -jnp.inf), n)
+        usable &= jnp.arange(features.shape[0], dtype=jnp.int32) != exclude
+    distances, indices = _smallest(jnp.where(usable, distances, jnp.inf), n)
     if key is not None:
-        # Uniform scores pick k of the n; what is not usable scores lowest and is picked last.
-        scores = jnp.where(negative > -jnp.inf, jax.random.uniform(key, (n,)), -1)
-        picked = jax.lax.top_k(scores, k)[1]
-        negative, indices = negative[picked], indices[picked]
-    return Neighbours(indices[:k].astype(jnp.int32), -negative[:k], negative[:k] > -jnp.inf)
+        # The least of n random scores pick k; what is not usable scores above them all and is picked last.
+        scores = jnp.where(distances < jnp.inf, -jax.random.uniform(key, (n,), distances.dtype), 1)
+        picked = jnp.argsort(scores)[:k]
+        distances, indices = distances[picked], indices[picked]
+    return Neighbours(indices[:k], distances[:k], distances[:k] < jnp.inf)
+
+
+def _smallest(values: Float[Array, "N"], n: int) -> tuple[Float[Array, "n"], Int[Array, "n"]]:
+    """The n smallest values and their rows, in order; rows of infinite values mean nothing.
+
+    n reductions, since the partitioner cannot split `lax.top_k`: it gathers a batch that is spread over devices.
+    """
+    rows = jnp.arange(values.shape[0], dtype=jnp.int32)
+    least, at = [], []
+    for _ in range(n):
+        row = jax.lax.argmin(values, 0, jnp.int32)
+        least.append(jnp.min(values))
+        at.append(row)
+        values = jnp.where(rows == row, jnp.inf, values)
+    return jnp.stack(least), jnp.stack(at)

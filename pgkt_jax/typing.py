@@ -6,10 +6,10 @@ The tests install jaxtyping and beartype and check every annotated call; a bare 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jaxtyping import Array, Bool, Float, Int, Key, UInt8
+    from jaxtyping import Array, Bool, Float, Int, Key, UInt8, UInt32
 else:
     try:
-        from jaxtyping import Array, Bool, Float, Int, Key, UInt8
+        from jaxtyping import Array, Bool, Float, Int, Key, UInt8, UInt32
     except ImportError:
 
         class _Unchecked:
@@ -17,6 +17,9 @@ else:
                 return Any
 
         Array = Any
-        Bool = Float = Int = Key = UInt8 = _Unchecked
+        Bool = Float = Int = Key = UInt8 = UInt32 = _Unchecked
 
-__all__ = ["Array", "Bool", "Float", "Int", "Key", "UInt8"]
+Leaf = Any
+"""A field of a pytree: an array, or what a transformation puts in its place (a shape, a sharding, numpy's array)."""
+
+__all__ = ["Array", "Bool", "Float", "Int", "Key", "Leaf", "UInt8", "UInt32"]

@@ -8,7 +8,7 @@ import numpy as np
 
 from pgkt_jax.data.person import Person
 from pgkt_jax.skeleton import IGNORE
-from pgkt_jax.typing import Array, Bool, Float, Int, UInt8
+from pgkt_jax.typing import Array, Int, Leaf
 
 
 @jax.tree_util.register_dataclass
@@ -25,12 +25,12 @@ class People:
         bank_rows: int32[B], the person's own row in the pose bank, -1 if it is not there.
     """
 
-    images: UInt8[Array, "B H W 3"]
-    label_maps: UInt8[Array, "B H W"]
-    sizes: Int[Array, "B 2"]
-    joints: Float[Array, "B J 2"]
-    visible: Bool[Array, "B J"]
-    bank_rows: Int[Array, "B"]
+    images: Leaf
+    label_maps: Leaf
+    sizes: Leaf
+    joints: Leaf
+    visible: Leaf
+    bank_rows: Leaf
 
     @property
     def size(self) -> int:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 import numpy as np
 
@@ -253,7 +253,7 @@ class PeopleWriter:
         text = f'{{\n  "skeleton": {json.dumps(self.skeleton.name)},\n  "people": [\n{lines}\n  ]\n}}\n'
         files.write_atomically(self._people_json, text.encode())
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "PeopleWriter":
         return self
 
     def __exit__(

@@ -52,4 +52,5 @@ def stream(
 
     samples = grain.MapDataset.range(first_step * batch, steps * batch)[process::processes].map(load)
     batches = samples.batch(batch // processes, drop_remainder=True, batch_fn=collate)
-    return iter(batches.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * batch)))
+    # The buffer counts batches: every thread makes one.
+    return iter(batches.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads)))

@@ -370,6 +370,11 @@ class Puppets:
         """The joints and parts of every puppet."""
         return PASCAL_PERSON
 
+    @property
+    def splits(self) -> dict[str, int]:
+        """The names of the splits, and how many people each has."""
+        return {name: getattr(self, name) for name in _SPLITS}
+
     def split(self, name: str) -> Sequence[Person]:
         """The people of one split, drawn when they are asked for.
 

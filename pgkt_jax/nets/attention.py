@@ -3,16 +3,18 @@
 After Chen et al., "Attention to Scale: Scale-aware Semantic Image Segmentation" (CVPR 2016).
 """
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
 from pgkt_jax.nets.layers import Keys, dropout, fold_keys, resize
 from pgkt_jax.typing import Array, Float
 
 
+@runtime_checkable
 class Backbone(Protocol):
     """What the attention model asks of its shared network: `features` channels at a fixed stride."""
 
@@ -45,7 +47,7 @@ class AttentionToScale(nnx.Module):
         *,
         scales: tuple[float, ...] = (1.0, 0.75, 0.5),
         attention_width: int = 512,
-        dtype: jnp.dtype = jnp.float32,
+        dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
         normal = nnx.initializers.normal(0.01)

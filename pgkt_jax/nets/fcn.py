@@ -3,11 +3,14 @@
 Stands where the paper has VGG-16: an image in, features out, at half the image's resolution.
 """
 
+from itertools import pairwise
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
-from pgkt_jax.nets.layers import Keys, dropout, fold_keys, resize
+from pgkt_jax.nets.layers import DownConv, Keys, dropout, fold_keys, resize
 from pgkt_jax.typing import Array, Float
 
 WIDTHS = (1, 2, 4, 6)
@@ -20,36 +23,46 @@ class SmallFCN(nnx.Module):
     Most of the arithmetic is at strides 4 to 16, where a CPU's convolutions run fastest.
     """
 
-    def __init__(self, *, width: int = 24, dtype: jnp.dtype = jnp.float32, rngs: nnx.Rngs):
+    def __init__(self, *, width: int = 24, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs):
         widths = [width * factor for factor in WIDTHS]
 
-        def conv(features_in: int, features: int, kernel: int, stride: int = 1) -> nnx.Conv:
+        he_normal = nnx.initializers.he_normal()
+
+        def down(features_in: int, features: int) -> DownConv:
+            return DownConv(features_in, features, bias=False, kernel_init=he_normal, dtype=dtype, rngs=rngs)
+
+        def conv(features_in: int, features: int, kernel: int) -> nnx.Conv:
             return nnx.Conv(
-                features_in, features, (kernel, kernel), (stride, stride), use_bias=False, dtype=dtype,
-                kernel_init=nnx.initializers.he_normal(), rngs=rngs,
-            )  # fmt: skip
+                features_in, features, (kernel, kernel), use_bias=False, kernel_init=he_normal, dtype=dtype, rngs=rngs
+            )
 
         def norm(features: int) -> nnx.GroupNorm:
             return nnx.GroupNorm(features, num_groups=8, dtype=dtype, rngs=rngs)
 
-        self.stem, self.stem_norm = conv(3, widths[0], 4, 2), norm(widths[0])
-        self.downs = nnx.List([conv(a, b, 3, 2) for a, b in zip(widths, widths[1:])])
+        self.stem, self.stem_norm = down(3, widths[0]), norm(widths[0])
+        self.downs = nnx.List([down(a, b) for a, b in pairwise(widths)])
         self.down_norms = nnx.List([norm(b) for b in widths[1:]])
         self.blocks = nnx.List([Residual(b, conv, norm) for b in widths[1:]])
-        self.laterals = nnx.List([conv(b, a, 1) for a, b in zip(widths, widths[1:])])
+        self.laterals = nnx.List([conv(b, a, 1) for a, b in pairwise(widths)])
         self.merges = nnx.List([Residual(a, conv, norm) for a in widths[:-1]])
+        self.out_norm = norm(widths[0])
         self.features, self.dtype = widths[0], dtype
 
     def __call__(self, x: Float[Array, "B H W 3"], keys: Keys = None) -> Float[Array, "B h w F"]:
-        x = jax.nn.relu(self.stem_norm(self.stem(x.astype(self.dtype))))
+        x = jax.nn.relu(self.stem_norm(self.stem(_even(x))))
         skips = []
         for down, norm, block in zip(self.downs, self.down_norms, self.blocks):
             skips.append(x)
-            x = block(jax.nn.relu(norm(down(x))))
+            x = block(jax.nn.relu(norm(down(_even(x)))))
         x = dropout(x, fold_keys(keys, 0), 0.2)
         for skip, lateral, merge in reversed(list(zip(skips, self.laterals, self.merges))):
             x = merge(skip + resize(lateral(x), skip.shape[1:3]))
-        return x
+        return jax.nn.relu(self.out_norm(x))
+
+
+def _even(x: Float[Array, "B h w C"]) -> Float[Array, "B H W C"]:
+    """Repeats the last row and column where their number is odd."""
+    return jnp.pad(x, ((0, 0), (0, x.shape[1] % 2), (0, x.shape[2] % 2), (0, 0)), mode="edge")
 
 
 class Residual(nnx.Module):

@@ -7,8 +7,9 @@ Networks" (CVPR 2017), without its final tanh: the outputs are logits or plain m
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
-from pgkt_jax.nets.layers import NORMAL_02, Keys, UpConv, dropout, fold_keys, instance_norm
+from pgkt_jax.nets.layers import NORMAL_02, DownConv, Keys, UpConv, dropout, fold_keys, instance_norm
 from pgkt_jax.typing import Array, Float
 
 
@@ -17,7 +18,9 @@ class UNet(nnx.Module):
 
     Level i has `width * min(2**i, 8)` channels. Every convolution but the outermost and the innermost is instance
     normalised (on a 1 x 1 map normalisation leaves zeros), and the `dropout_blocks` decoder blocks around the
-    innermost drop half of their activations. Any H and W: the input is padded by its edge to a multiple of 2**depth, the output cropped.
+    innermost drop half of their activations. Any H and W: the input is padded by its edge to a multiple of 2**depth,
+    the output cropped. With `input_skip` a 1 x 1 convolution of the input is added to the output: pix2pix has no
+    connection at full resolution, so a prior could not pass through unharmed.
     """
 
     def __init__(
@@ -28,17 +31,15 @@ class UNet(nnx.Module):
         depth: int = 8,
         width: int = 64,
         dropout_blocks: int = 3,
-        dtype: jnp.dtype = jnp.float32,
+        input_skip: bool = False,
+        dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
         widths = [width * min(2**i, 8) for i in range(depth)]
 
-        def down(level: int) -> nnx.Conv:
-            normalised = 0 < level < depth - 1
-            return nnx.Conv(
-                widths[level - 1] if level else features_in, widths[level], (4, 4), (2, 2), padding=1,
-                use_bias=not normalised, kernel_init=NORMAL_02, dtype=dtype, rngs=rngs,
-            )  # fmt: skip
+        def down(level: int) -> DownConv:
+            below, normalised = widths[level - 1] if level else features_in, 0 < level < depth - 1
+            return DownConv(below, widths[level], bias=not normalised, dtype=dtype, rngs=rngs)
 
         def up(level: int) -> UpConv:
             below = widths[level] * (1 if level == depth - 1 else 2)
@@ -47,13 +48,18 @@ class UNet(nnx.Module):
 
         self.downs = nnx.List([down(level) for level in range(depth)])
         self.ups = nnx.List([up(level) for level in range(depth)])
+        self.input_skip = nnx.data(
+            nnx.Conv(features_in, features_out, (1, 1), use_bias=False, kernel_init=NORMAL_02, dtype=dtype, rngs=rngs)
+            if input_skip
+            else None
+        )
         self.depth, self.dropout_blocks, self.dtype = depth, dropout_blocks, dtype
 
     def __call__(self, x: Float[Array, "B H W I"], keys: Keys = None) -> Float[Array, "B H W O"]:
         height, width = x.shape[1:3]
         rows, columns = (-length % 2**self.depth for length in (height, width))
         x = jnp.pad(x.astype(self.dtype), ((0, 0), (0, rows), (0, columns), (0, 0)), mode="edge")
-        skips = []
+        skips, full = [], x
         for level, down in enumerate(self.downs):
             x = down(x if level == 0 else jax.nn.leaky_relu(x, 0.2))
             x = instance_norm(x) if 0 < level < self.depth - 1 else x
@@ -63,6 +69,8 @@ class UNet(nnx.Module):
             x = self.ups[level](jax.nn.relu(x))
             if level > 0:
                 x = instance_norm(x)
-            if 0 < self.depth - 1 - level <= self.dropout_blocks:
+            if level > 0 and 0 < self.depth - 1 - level <= self.dropout_blocks:
                 x = dropout(x, fold_keys(keys, level))
+        if self.input_skip is not None:
+            x = x + self.input_skip(full)
         return x[:, :height, :width].astype(jnp.float32)

@@ -7,7 +7,7 @@ when it is whole.
 import base64
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -161,7 +161,7 @@ def _legend(classes: Sequence[str], palette: np.ndarray) -> str:
     return f'<ul class="legend" aria-label="Legend">{"".join(items)}</ul>'
 
 
-def _swatch(color: Iterable[int]) -> str:
+def _swatch(color: np.ndarray | tuple[int, ...]) -> str:
     red, green, blue = map(int, color)
     return f'<i style="background:rgb({red},{green},{blue})"></i>'
 

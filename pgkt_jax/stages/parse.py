@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from flax import nnx
 
 from pgkt_jax.config import ParseConfig
-from pgkt_jax.data.batch import People, canvas_of, stack_people
+from pgkt_jax.data.batch import People, stack_people
 from pgkt_jax.data.person import Person
+from pgkt_jax.data.sources import Splits
 from pgkt_jax.nets.attention import AttentionToScale, Backbone
 from pgkt_jax.nets.fcn import SmallFCN
 from pgkt_jax.skeleton import Skeleton
@@ -59,7 +60,7 @@ def parse_step(config: ParseConfig, skeleton: Skeleton) -> Any:
         grid = jax.eval_shape(state.network(), jax.ShapeDtypeStruct(shape, jnp.float32)).fused.shape[1:3]
         images, classes = jax.vmap(view, (0, 0, None))(batch, view_keys, grid)
 
-        def loss(params: nnx.State) -> jax.Array:
+        def loss(params: Any) -> jax.Array:
             logits = state.network(params)(images, dropout_keys)
             return sum((cross_entropy(scale, classes) for scale in logits.scales), cross_entropy(logits.fused, classes))
 
@@ -80,29 +81,29 @@ def parsed_labels(config: ParseConfig, state: TrainState, people: People) -> Lab
 def train_parsing(
     config: ParseConfig,
     people: Sequence[Person],
-    val: Sequence[Person],
-    skeleton: Skeleton,
+    splits: Splits,
     folder: Path,
     *,
     title: str = "parse",
 ) -> TrainState:
-    """Trains on everybody given, masks made by hand and synthesised alike, each once an epoch.
+    """Trains on `people`, masks made by hand and synthesised alike, each once an epoch; `splits.val` is watched.
 
     Raises:
         ValueError: the folder holds a run with another config.
     """
-    data = Resident(stack_people(people, canvas_of(people)), config.batch, config.seed)
+    skeleton = splits.skeleton
+    data = Resident(stack_people(people, splits.canvas), config.batch, config.seed)
     tx = sgd(
         config.learning_rate, drops=config.drops, momentum=config.momentum, weight_decay=config.weight_decay,
         classifier=config.classifier,
     )  # fmt: skip
     state = TrainState.create(parsing_network(config, skeleton), tx, config.seed)
     label = jax.jit(lambda state, people: parsed_labels(config, state, people))
-    val_people = stack_people(val, canvas_of(val))
+    val = stack_people(splits.val, splits.canvas)
 
     def evaluate(state: TrainState) -> dict[str, float]:
-        labels = predict(lambda batch: label(state, batch), val_people)
-        return {"miou": score_people(labels, val_people, skeleton)["miou"]}
+        labels = predict(lambda batch: label(state, batch), val)
+        return {"miou": score_people(labels, val, skeleton)["miou"]}
 
     return fit(
         state, parse_step(config, skeleton), None, data, title=title, config=config, folder=folder,

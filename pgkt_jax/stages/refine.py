@@ -10,8 +10,9 @@ import numpy as np
 from flax import nnx
 
 from pgkt_jax.config import RefineConfig
-from pgkt_jax.data.batch import People, canvas_of, stack_people
+from pgkt_jax.data.batch import People, stack_people
 from pgkt_jax.data.person import Person
+from pgkt_jax.data.sources import Splits
 from pgkt_jax.nets.unet import UNet
 from pgkt_jax.prior import PoseBank, make_prior, skeleton_label_map
 from pgkt_jax.skeleton import Skeleton
@@ -40,6 +41,7 @@ def refinement_network(config: RefineConfig, skeleton: Skeleton) -> UNet:
         depth=config.depth,
         width=config.width,
         dropout_blocks=config.dropout_blocks,
+        input_skip=config.input_skip,
         dtype=jnp.dtype(config.dtype),
         rngs=nnx.Rngs(config.seed),
     )
@@ -63,9 +65,7 @@ def network_input(
         prior = skeleton_label_map(bank.skeleton, joints, visible, box, size=config.size)
     else:
         n = config.n if key is not None else config.k
-        prior = make_prior(
-            bank, joints, visible, box, size=config.size, k=config.k, n=n, key=key, exclude=exclude
-        )
+        prior = make_prior(bank, joints, visible, box, size=config.size, k=config.k, n=n, key=key, exclude=exclude)
     return jnp.concatenate([image, 2 * prior - 1], -1)
 
 
@@ -87,7 +87,7 @@ def refine_step(config: RefineConfig) -> Any:
         view_keys, dropout_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
         seen, classes = jax.vmap(view, (None, 0, 0))(bank, batch, view_keys)
 
-        def loss(params: nnx.State) -> jax.Array:
+        def loss(params: Any) -> jax.Array:
             return loss_of(state.network(params)(seen, dropout_keys), classes)
 
         value, grads = jax.value_and_grad(loss)(state.params)
@@ -103,9 +103,7 @@ def refined_labels(config: RefineConfig, state: TrainState, bank: PoseBank, peop
     def view(person: People) -> tuple[Array, Array]:
         box = whole_box(person.sizes)
         image = see(person.images, person.sizes, box, config.size)
-        seen = network_input(
-            config, bank, image, person.joints, person.visible, box, exclude=person.bank_rows
-        )
+        seen = network_input(config, bank, image, person.joints, person.visible, box, exclude=person.bank_rows)
         return seen, box
 
     seen, boxes = jax.vmap(view)(people)
@@ -113,14 +111,13 @@ def refined_labels(config: RefineConfig, state: TrainState, bank: PoseBank, peop
     return masks_to_labels(outputs, boxes, canvas, masks=config.loss == "l1")
 
 
-def train_refinement(
-    config: RefineConfig, labelled: Sequence[Person], val: Sequence[Person], skeleton: Skeleton, folder: Path
-) -> tuple[TrainState, PoseBank]:
+def train_refinement(config: RefineConfig, splits: Splits, folder: Path) -> tuple[TrainState, PoseBank]:
     """Trains on labelled people, each person's prior made of the others; returns the trained state and the bank.
 
     Raises:
         ValueError: fewer labelled people than the prior needs (n and the person itself), or a folder of another run.
     """
+    labelled, skeleton = splits.labelled, splits.skeleton
     needed = {"part-level": config.n + 1, "skeleton": 1, "none": 1}[config.prior]
     if config.k > config.n or len(labelled) < needed:
         raise ValueError(
@@ -128,17 +125,17 @@ def train_refinement(
             f"not {len(labelled)}"
         )
     bank = bank_of(labelled, skeleton)
-    people = stack_people(labelled, canvas_of(labelled), range(len(labelled)))
+    people = stack_people(labelled, splits.canvas, range(len(labelled)))
     steps = config.steps or config.epochs * len(labelled) // config.batch
     tx = adam(config.learning_rate, beta1=config.beta1, steps=steps, decay_from=config.decay_from)
     state = TrainState.create(refinement_network(config, skeleton), tx, config.seed)
 
     label = jax.jit(lambda state, bank, people: refined_labels(config, state, bank, people))
-    val_people = stack_people(val, canvas_of(val))
+    val = stack_people(splits.val, splits.canvas)
 
     def evaluate(state: TrainState) -> dict[str, float]:
-        labels = predict(lambda batch: label(state, bank, batch), val_people)
-        return {"miou": score_people(labels, val_people, skeleton)["miou"]}
+        labels = predict(lambda batch: label(state, bank, batch), val)
+        return {"miou": score_people(labels, val, skeleton)["miou"]}
 
     state = fit(
         state, refine_step(config), bank, Resident(people, config.batch, config.seed),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,7 +28,7 @@ class Checkpoints:
         policy = checkpoint_managers.AnyPreservationPolicy(
             [
                 checkpoint_managers.LatestN(2),
-                checkpoint_managers.BestN(get_metric_fn=lambda metrics: metrics["miou"], n=1),
+                checkpoint_managers.BestN(get_metric_fn=_rank, n=1),
             ]
         )
         self._manager = ocp.CheckpointManager(
@@ -77,6 +78,10 @@ def check_config(path: Path, config: Any) -> None:
         raise ValueError(
             f"{path}: this folder holds a run with another config ({'; '.join(differing)}): choose another folder"
         )
+
+
+def _rank(metrics: dict[str, float]) -> float:
+    return -math.inf if math.isnan(metrics["miou"]) else metrics["miou"]
 
 
 def _named(tree: Any) -> dict[str, jax.Array]:

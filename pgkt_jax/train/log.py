@@ -5,6 +5,8 @@ import sys
 import time
 from pathlib import Path
 
+from pgkt_jax.data.files import write_atomically
+
 
 class Progress:
     """One line on standard error: how far, how fast, how long still. Not a terminal: a line every tenth of the way."""
@@ -20,7 +22,7 @@ class Progress:
         self._shown = done
         elapsed = time.monotonic() - self._began
         rate = (done - self.start) / elapsed if elapsed > 0 else 0.0
-        left = f"{_clock((self.total - done) / rate)} left" if 0 < rate and done < self.total else _clock(elapsed)
+        left = f"{_clock((self.total - done) / rate)} left" if rate > 0 and done < self.total else _clock(elapsed)
         line = f"{self.title}  {done}/{self.total} {self.unit}  {rate:.1f}/s  {left}  {note}"
         end = "\n" if not self._tty or done >= self.total else ""
         sys.stderr.write(("\r\033[K" if self._tty else "") + line.rstrip() + end)
@@ -39,14 +41,14 @@ class MetricsFile:
         self._path = path
         kept = [row for row in read_metrics(path) if row["step"] <= step]
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(json.dumps(row) + "\n" for row in kept))
+        write_atomically(path, "".join(json.dumps(row) + "\n" for row in kept).encode())
 
     def write(self, step: int, **values: float) -> None:
         with self._path.open("a") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
 
 
-def read_metrics(path: Path) -> list[dict[str, float]]:
+def read_metrics(path: Path) -> list[dict[str, int | float]]:
     """The rows of a metrics file; none if it is not there. A line cut short by a crash is left out."""
     if not path.exists():
         return []

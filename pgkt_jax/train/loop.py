@@ -1,5 +1,6 @@
 """The one training loop: feeds batches to a step, watches, evaluates, saves, resumes."""
 
+import contextlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from pgkt_jax.train.checkpoint import Checkpoints
 from pgkt_jax.train.log import MetricsFile, Progress
 from pgkt_jax.train.sharding import data_mesh, replicate, split
 from pgkt_jax.train.state import TrainState
+
+STEPS_PER_CALL = 20
+"""Steps in one `lax.scan` on an accelerator."""
 
 Step = Callable[[TrainState, Any, People], tuple[TrainState, dict[str, jax.Array]]]
 """(state, context, batch) -> (state, metrics): pure. The context (a pose bank, say) stays the same all along."""
@@ -38,9 +42,9 @@ class Resident:
                 yield jax.tree.map(lambda leaf, chosen=chosen: leaf[chosen], self.people), np.zeros((0, 0), np.int32)
             return
         people = replicate(self.people, data_mesh())
-        chosen = list(rows)
-        for start in range(0, len(chosen), STEPS_PER_CALL):
-            yield people, np.stack(chosen[start : start + STEPS_PER_CALL])
+        every_row = list(rows)
+        for start in range(0, len(every_row), STEPS_PER_CALL):
+            yield people, np.stack(every_row[start : start + STEPS_PER_CALL])
 
 
 @dataclass(frozen=True)
@@ -52,9 +56,6 @@ class Streamed:
     def feed(self, first_step: int, steps: int) -> Iterator[tuple[People, np.ndarray]]:
         for batch in self.batches(first_step, steps):
             yield batch, np.zeros((0, 0), np.int32)
-
-
-STEPS_PER_CALL = 20
 
 
 def fit(
@@ -89,37 +90,39 @@ def fit(
         FloatingPointError: the loss is not finite; nothing is saved after the last finite one.
     """
     mesh = data_mesh()
-    checkpoints = Checkpoints(folder, config)
-    state, context = replicate(state, mesh), replicate(context, mesh)
-    state = checkpoints.restore(state) or state
-    first = int(state.step)
-    metrics_file = MetricsFile(folder / "metrics.jsonl", first)
-    progress = Progress(title, steps, start=first)
-    one = jax.jit(step, donate_argnums=0)
-    many = jax.jit(_scanned(step), donate_argnums=0)
-    done, pending = first, []
-    for people, rows in data.feed(first, steps):
-        if rows.size:
-            state, metrics = many(state, context, people, rows)
-            done += len(rows)
-        else:
-            state, metrics = one(state, context, split(people, mesh))
-            done += 1
-        pending.append(metrics["loss"])
-        if done // every > (done - max(len(rows), 1)) // every or done >= steps:
-            loss = float(np.mean([np.mean(value) for value in jax.device_get(pending)]))
-            pending = []
-            if not math.isfinite(loss):
-                raise FloatingPointError(f"{folder}: the loss is {loss} at step {done}; the last checkpoint is intact")
-            scores = evaluate(state)
-            metrics_file.write(done, loss=loss, **scores)
-            checkpoints.save(done, state, miou=scores["miou"])
-            progress.show(done, f"loss {loss:.4f}  val mIoU {scores['miou']:.3f}")
-        elif len(pending) > 2:
-            # Two steps are always in flight; waiting for the one before keeps the host from running far ahead.
-            jax.block_until_ready(pending[-3])
-            progress.show(done)
-    checkpoints.close()
+    # Closed on the way out of an error, too: a checkpoint that is being written gets finished.
+    with contextlib.closing(Checkpoints(folder, config)) as checkpoints:
+        state, context = replicate(state, mesh), replicate(context, mesh)
+        state = checkpoints.restore(state) or state
+        first = int(state.step)
+        metrics_file = MetricsFile(folder / "metrics.jsonl", first)
+        progress = Progress(title, steps, start=first)
+        one = jax.jit(step, donate_argnums=0)
+        many = jax.jit(_scanned(step), donate_argnums=0)
+        done, pending = first, []
+        for people, rows in data.feed(first, steps):
+            if rows.size:
+                state, metrics = many(state, context, people, split(rows, mesh, axis=1))
+                done += len(rows)
+            else:
+                state, metrics = one(state, context, split(people, mesh))
+                done += 1
+            pending.append(metrics["loss"])
+            if done // every > (done - max(len(rows), 1)) // every or done >= steps:
+                loss = float(np.mean([np.mean(value) for value in jax.device_get(pending)]))
+                pending = []
+                if not math.isfinite(loss):
+                    raise FloatingPointError(
+                        f"{folder}: the loss is {loss} at step {done}; the last checkpoint is intact"
+                    )
+                scores = evaluate(state)
+                metrics_file.write(done, loss=loss, **scores)
+                checkpoints.save(done, state, miou=scores["miou"])
+                progress.show(done, f"loss {loss:.4f}  val mIoU {scores['miou']:.3f}")
+            elif len(pending) > 2:
+                # Two steps are always in flight; waiting for the one before keeps the host from running far ahead.
+                jax.block_until_ready(pending[-3])
+                progress.show(done)
     return state
 
 

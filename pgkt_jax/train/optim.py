@@ -6,10 +6,14 @@ import jax
 import optax
 
 
-def adam(learning_rate: float, *, beta1: float = 0.5, steps: int, decay_from: float = 1.0) -> optax.GradientTransformation:
+def adam(
+    learning_rate: float, *, beta1: float = 0.5, steps: int, decay_from: float = 1.0
+) -> optax.GradientTransformation:
     """Adam of the refinement network (paper, section 4.2), falling linearly to zero after `decay_from` of the steps."""
     start = round(decay_from * steps)
-    schedule = optax.linear_schedule(learning_rate, 0.0, max(steps - start, 1), start) if start < steps else learning_rate
+    schedule = (
+        optax.linear_schedule(learning_rate, 0.0, max(steps - start, 1), start) if start < steps else learning_rate
+    )
     return optax.adam(schedule, b1=beta1, b2=0.999)
 
 

@@ -18,13 +18,15 @@ def replicate(tree: Tree, mesh: Mesh) -> Tree:
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
 
 
-def split(batch: Tree, mesh: Mesh) -> Tree:
-    """Splits the leading axis of every leaf over the devices.
+def split(batch: Tree, mesh: Mesh, *, axis: int = 0) -> Tree:
+    """Splits an axis of every leaf over the devices.
 
     Raises:
         ValueError: the batch cannot be divided.
     """
-    length = jax.tree.leaves(batch)[0].shape[0]
+    length = jax.tree.leaves(batch)[0].shape[axis]
     if length % mesh.size:
-        raise ValueError(f"a batch of {length} cannot be split over {mesh.size} devices: choose a multiple of {mesh.size}")
-    return jax.device_put(batch, NamedSharding(mesh, PartitionSpec("data")))
+        raise ValueError(
+            f"a batch of {length} cannot be split over {mesh.size} devices: choose a multiple of {mesh.size}"
+        )
+    return jax.device_put(batch, NamedSharding(mesh, PartitionSpec(*[None] * axis, "data")))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from pgkt_jax.typing import Array, Int, Key
+from pgkt_jax.typing import Array, Key, Leaf
 
 
 @jax.tree_util.register_dataclass
@@ -25,10 +25,10 @@ class TrainState:
         tx: the optimiser.
     """
 
-    step: Int[Array, ""]
-    seed: Int[Array, ""]
-    params: nnx.State
-    opt_state: optax.OptState
+    step: Leaf
+    seed: Leaf
+    params: Leaf
+    opt_state: Leaf
     graph: nnx.GraphDef = field(metadata={"static": True})
     tx: optax.GradientTransformation = field(metadata={"static": True})
 
@@ -46,8 +46,9 @@ class TrainState:
         samples = self.step.astype(jnp.uint32) * jnp.uint32(batch) + jnp.arange(batch, dtype=jnp.uint32)
         return jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(self.seed), samples)
 
-    def updated(self, grads: nnx.State) -> "TrainState":
+    def updated(self, grads: Any) -> "TrainState":
         """The state after one step of the optimiser."""
-        updates, opt_state = self.tx.update(grads, self.opt_state, self.params)
-        params = optax.apply_updates(self.params, updates)
+        with jax.numpy_dtype_promotion("standard"):  # optax multiplies floats by integer counts
+            updates, opt_state = self.tx.update(grads, self.opt_state, self.params)
+            params = optax.apply_updates(self.params, updates)
         return TrainState(self.step + 1, self.seed, params, opt_state, self.graph, self.tx)

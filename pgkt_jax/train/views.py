@@ -6,7 +6,7 @@ Jitter, crop, resize and mirror are one box; image, label map and prior are each
 import jax
 import jax.numpy as jnp
 
-from pgkt_jax.geometry import crop_image, crop_label_map
+from pgkt_jax.geometry import box_pixels, crop_image, crop_label_map
 from pgkt_jax.skeleton import IGNORE, Skeleton
 from pgkt_jax.typing import Array, Float, Int, Key, UInt8
 
@@ -31,8 +31,9 @@ def jittered_box(
 ) -> Float[Array, "4"]:
     """A random box in place of `box`: zoomed, moved, and with probability one half mirrored.
 
-    A zoom of z takes a window of 1/z of the box's sides; pix2pix's "resize to 286, crop 256" is zoom 286/256. The window
-    lies anywhere in the box (or, for z < 1, the box anywhere in the window); `shift` < 1 keeps it nearer the middle.
+    A zoom of z takes a window of 1/z of the box's sides; pix2pix's "resize to 286, crop 256" is zoom 286/256.
+    The window lies anywhere in the box (or, for z < 1, the box anywhere in the window); `shift` < 1 keeps it nearer
+    the middle.
 
     Args:
         key: one random key.
@@ -73,11 +74,9 @@ def see(
 
 def inside(size: Int[Array, "2"], box: Float[Array, "4"], output: tuple[int, int]) -> Float[Array, "H W"]:
     """1 where a pixel of the output looks at the image of `size` (height, width), else 0."""
-    rows = box[1] + (jnp.arange(output[0]) + 0.5) * (box[3] - box[1]) / output[0]
-    columns = box[0] + (jnp.arange(output[1]) + 0.5) * (box[2] - box[0]) / output[1]
-    rows_in = (rows >= -0.5) & (rows <= size[0] - 0.5)
-    columns_in = (columns >= -0.5) & (columns <= size[1] - 0.5)
-    return (rows_in[:, None] & columns_in[None, :]).astype(jnp.float32)
+    x, y = box_pixels(box, output)
+    height, width = size.astype(box.dtype)
+    return ((x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)).astype(jnp.float32)
 
 
 def see_classes(

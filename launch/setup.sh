@@ -1,0 +1,17 @@
+# Sourced by the other scripts: leaves `python` at an interpreter that has this package with the extras named in EXTRAS.
+# Uses the active virtual environment or conda environment; where there is none, makes .venv beside this folder.
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+if [ -z "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ]; then
+  if [ ! -x .venv/bin/python ]; then
+    for candidate in python3.13 python3.12 python3.11 python3; do
+      if command -v "$candidate" >/dev/null && "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+        "$candidate" -m venv .venv
+        break
+      fi
+    done
+    [ -x .venv/bin/python ] || { echo "Python 3.11 or newer with venv is needed" >&2; exit 2; }
+  fi
+  . .venv/bin/activate
+fi
+# Installing again costs a second where nothing changed.
+python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".${EXTRAS:+[$EXTRAS]}"

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Sets up and runs every check: style, types, tests. Arguments go to pytest.
+set -euo pipefail
+EXTRAS=test
+. "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+ruff check .
+ruff format --check .
+mypy
+python -m pytest -m "not slow" "$@"

@@ -1,0 +1,89 @@
+"""The console command, `pgkt COMMAND CONFIG [--out FOLDER] [--field value ...]`; `pgkt --help` lists the commands.
+
+CONFIG is a Python file that holds one `CONFIG`, or its name in `configs/`. Every field of it can be set on the command
+line (`--data.people FOLDER --refine.steps 2000`), which needs tyro; without tyro the file is taken as it is.
+"""
+
+import runpy
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import jax
+
+from pgkt_jax.config import Config
+from pgkt_jax.stages import commands
+
+USAGE = """usage: pgkt COMMAND CONFIG [--out FOLDER] [--field value ...]
+
+commands
+{commands}
+
+CONFIG is a file or its name in configs/. Results go to runs/NAME unless --out says otherwise.
+`pgkt COMMAND CONFIG --help` lists every field.
+
+  pgkt quickstart quickstart_puppets
+  pgkt refine paper_pascal --data.people my_people --out runs/mine --refine.prior skeleton
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; wrong usage and bad input end in one sentence and exit status 2."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    lines = (f"  {name:12}{(run.__doc__ or '').splitlines()[0]}" for name, run in commands.COMMANDS.items())
+    usage = USAGE.format(commands="\n".join(lines))
+    if {"--help", "-h"} & set(arguments[:2]):
+        print(usage)
+        return 0
+    if len(arguments) < 2 or arguments[0] not in commands.COMMANDS:
+        unknown = arguments and arguments[0] not in commands.COMMANDS
+        print(usage, file=sys.stderr)
+        print(f"pgkt: there is no command {arguments[0]!r}" if unknown else "pgkt: CONFIG is missing", file=sys.stderr)
+        return 2
+    try:
+        return _run(commands.COMMANDS[arguments[0]], arguments[1], arguments[2:])
+    except (ValueError, FloatingPointError, OSError) as error:
+        print(f"pgkt {arguments[0]}: {error}", file=sys.stderr)
+        return 2
+
+
+def _run(command: Callable[[Config, Path], None], name: str, rest: list[str]) -> int:
+    path, config = load_config(name)
+    folder = Path("runs") / path.stem
+    if "--out" in rest:
+        at = rest.index("--out")
+        if at + 1 == len(rest):
+            raise ValueError("--out wants a folder")
+        folder = Path(rest[at + 1])
+        del rest[at : at + 2]
+    if rest:
+        import tyro
+
+        config = tyro.cli(Config, default=config, args=rest, prog=f"pgkt … {name}")
+    # full, semi and all are one program: compiled once, and not again when a run is resumed.
+    jax.config.update("jax_compilation_cache_dir", str(folder / "compiled"))
+    command(config, folder)
+    return 0
+
+
+def load_config(name: str) -> tuple[Path, Config]:
+    """The file of a config and its `CONFIG`.
+
+    Raises:
+        ValueError: there is no such file, it cannot be run, or it holds no `CONFIG`.
+    """
+    path = next((p for p in (Path(name), Path("configs") / f"{name}.py") if p.is_file()), None)
+    if path is None:
+        known = ", ".join(sorted(p.stem for p in Path("configs").glob("*.py"))) or "none here"
+        raise ValueError(f"there is no config {name!r}: give a Python file, or one of configs/ ({known})")
+    try:
+        config = runpy.run_path(str(path)).get("CONFIG")
+    except Exception as error:  # anything that the code in the file can raise
+        raise ValueError(f"{path}: {type(error).__name__}: {error}") from error
+    if not isinstance(config, Config):
+        raise ValueError(f"{path}: CONFIG = pgkt_jax.config.Config(...) is missing")
+    return path, config
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""The stages as commands: each takes a config and a folder, reads what earlier stages left there, and adds its own."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+
+from pgkt_jax.config import Config, RefineConfig
+from pgkt_jax.data.batch import stack_people
+from pgkt_jax.data.files import write_atomically
+from pgkt_jax.data.folder import read_people_folder
+from pgkt_jax.data.sources import Splits, open_people, read_splits
+from pgkt_jax.prior import PoseBank
+from pgkt_jax.report.table import format_table
+from pgkt_jax.stages.evaluate import predict, score_people
+from pgkt_jax.stages.parse import parsed_labels, train_parsing
+from pgkt_jax.stages.quickstart import quickstart
+from pgkt_jax.stages.refine import train_refinement
+from pgkt_jax.stages.synthesize import SPLIT, synthesize
+from pgkt_jax.train.state import TrainState
+
+
+def _splits(config: Config) -> Splits:
+    data = config.data
+    return read_splits(open_people(data.people), labels=data.labels, max_side=data.max_side)
+
+
+def _refiner(config: RefineConfig, splits: Splits, folder: Path) -> tuple[TrainState, PoseBank]:
+    return train_refinement(config, splits, folder / f"refine-{config.prior}")
+
+
+def run_quickstart(config: Config, folder: Path) -> None:
+    """everything: priors, refinement and its ablations, synthesis, parsing full, semi and all, a report"""
+    quickstart(config, folder)
+
+
+def run_refine(config: Config, folder: Path) -> None:
+    """train the refinement network (--refine.prior part-level | skeleton | none)"""
+    _refiner(config.refine, _splits(config), folder)
+
+
+def run_synthesize(config: Config, folder: Path) -> None:
+    """part labels for people with keypoints only, by the folder's refinement network (trained first if need be)"""
+    splits = _splits(config)
+    state, bank = _refiner(config.refine, splits, folder)
+    ids = [person.id for person in splits.labelled]
+    synthesize(
+        config.refine, state, bank, splits.keypoints_only, folder / "synthesised", canvas=splits.canvas, bank_ids=ids
+    )
+
+
+def run_parse(config: Config, folder: Path) -> None:
+    """train the parsing network on masks and, where `synthesize` has left them, synthesised labels"""
+    splits = _splits(config)
+    _parser(config, splits, folder)
+
+
+def _parser(config: Config, splits: Splits, folder: Path) -> TrainState:
+    extra = list(read_people_folder(folder / "synthesised").split(SPLIT)) if (folder / "synthesised").exists() else []
+    name = "semi" if extra else "full"
+    return train_parsing(
+        config.parse, [*splits.labelled, *extra], splits, folder / f"parse-{name}", title=f"parse ({name})"
+    )
+
+
+def run_evaluate(config: Config, folder: Path) -> None:
+    """IoU of the folder's parsing network on split test, at each image's own size"""
+    splits = _splits(config)
+    state = _parser(config, splits, folder)
+    people = stack_people(splits.test, splits.canvas)
+    label = jax.jit(lambda state, batch: parsed_labels(config.parse, state, batch))
+    row = {
+        "name": "parsing",
+        **score_people(predict(lambda b: label(state, b), people), people, splits.skeleton),
+    }
+    settings = {
+        **dataclasses.asdict(config),
+        "split": "test",
+        "scales": list(config.parse.scales),
+        "people": people.size,
+    }
+    print(json.dumps(settings, indent=1))
+    print(format_table([row], splits.skeleton.classes))
+    write_atomically(folder / "evaluation.json", json.dumps({"rows": [row], "settings": settings}, indent=1).encode())
+
+
+COMMANDS: dict[str, Callable[[Config, Path], None]] = {
+    "quickstart": run_quickstart,
+    "refine": run_refine,
+    "synthesize": run_synthesize,
+    "parse": run_parse,
+    "evaluate": run_evaluate,
+}

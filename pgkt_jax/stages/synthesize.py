@@ -1,0 +1,122 @@
+"""Part labels for people with keypoints only, by the refinement network (paper, section 3.7)."""
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from pgkt_jax.config import RefineConfig
+from pgkt_jax.data.batch import People, stack_people
+from pgkt_jax.data.folder import PeopleWriter
+from pgkt_jax.data.person import Person
+from pgkt_jax.geometry import box_pixels, segment_distance
+from pgkt_jax.prior import PoseBank, nearest_poses
+from pgkt_jax.retrieval import Neighbours
+from pgkt_jax.skeleton import Skeleton
+from pgkt_jax.stages.evaluate import BATCH, Labels
+from pgkt_jax.stages.refine import refined_labels
+from pgkt_jax.train.log import Progress
+from pgkt_jax.train.state import TrainState
+from pgkt_jax.train.views import whole_box
+from pgkt_jax.typing import Array, Bool, Float, UInt8
+
+SPLIT = "synthesised"
+
+
+def synthesize(
+    config: RefineConfig,
+    state: TrainState,
+    bank: PoseBank,
+    people: Sequence[Person],
+    folder: Path,
+    *,
+    canvas: tuple[int, int],
+    bank_ids: Sequence[str],
+) -> None:
+    """Labels people and writes them as a people folder of ten-part label maps, each with its provenance.
+
+    People whom an earlier run with the same network, settings and bank finished are left as they are.
+
+    Args:
+        config, state, bank: the trained refinement network and the people its priors are made of.
+        people: with joints; masks are not looked at.
+        folder: of the result.
+        canvas: (H, W) that holds every image.
+        bank_ids: the ids of the bank's rows, for the provenance.
+    """
+    origin = {"checkpoint": digest(state.params), "bank": digest(bank), "config": _as_json(config)}
+    label = jax.jit(lambda state, bank, people: _label(config, state, bank, people))
+    with PeopleWriter(folder, bank.skeleton) as writer:
+        finished = {id for id, provenance in writer.finished.items() if _same_origin(provenance, origin)}
+        waiting = [person for person in people if person.id not in finished]
+        progress = Progress("synthesize", len(people), start=len(people) - len(waiting), unit="people")
+        for start in range(0, len(waiting), BATCH):
+            chosen = waiting[start : start + BATCH]
+            # The last batch is filled up with its first person, so that one batch size is compiled.
+            batch = stack_people(chosen + chosen[:1] * (BATCH - len(chosen)), canvas)
+            part_maps, neighbours = jax.device_get(label(state, bank, batch))
+            for i, person in enumerate(chosen):
+                height, width = person.image.shape[:2]
+                labelled = dataclasses.replace(person, label_map=part_maps[i, :height, :width])
+                writer.add(labelled, split=SPLIT, provenance={**origin, **_named(neighbours, i, bank_ids)})
+            progress.show(len(people) - len(waiting) + start + len(chosen))
+
+
+def _label(config: RefineConfig, state: TrainState, bank: PoseBank, people: People) -> tuple[Labels, Neighbours]:
+    classes = refined_labels(config, state, bank, people)
+    to_parts = jax.vmap(partial(parts_of_classes, skeleton=bank.skeleton))
+    near = jax.vmap(lambda joints, visible: nearest_poses(bank, joints, visible, k=config.k))
+    return to_parts(classes, people.joints, people.visible), near(people.joints, people.visible)
+
+
+def parts_of_classes(
+    classes: UInt8[Array, "H W"], joints: Float[Array, "J 2"], visible: Bool[Array, "J"], skeleton: Skeleton
+) -> UInt8[Array, "H W"]:
+    """Tells left from right: every pixel of a merged class goes to that part of the class whose limb is nearest.
+
+    A part whose limb is not to be seen gets nothing, unless that is so for all parts of its class.
+
+    Args:
+        classes: class ids, in the frame of the joints.
+        joints, visible: float[J, 2] (x, y) and bool[J].
+        skeleton: the kind of body.
+
+    Returns:
+        Part ids; `skeleton.class_lut` takes them back to exactly these classes.
+    """
+    size = (classes.shape[0], classes.shape[1])
+    x, y = box_pixels(whole_box(jnp.array(size)), size)
+    limbs = jnp.asarray(skeleton.limbs)
+    squared = jax.vmap(segment_distance, (0, None, None))(joints[limbs], x, y)
+    # Unseen limbs lose against seen ones, and are still told apart from the parts of other classes.
+    squared = jnp.where(visible[limbs].all(-1)[:, None, None], squared, jnp.float32(1e30))
+    of_class = jnp.asarray(skeleton.part_classes)[:, None, None] == classes
+    part = jnp.argmin(jnp.where(of_class, squared, jnp.inf), 0) + 1
+    return jnp.where(classes == 0, 0, part).astype(jnp.uint8)
+
+
+def digest(tree: Any) -> str:
+    """Twelve hexadecimal digits that stand for the values of a pytree."""
+    hasher = hashlib.sha256()
+    for leaf in jax.tree.leaves(tree):
+        hasher.update(np.asarray(leaf).tobytes())
+    return hasher.hexdigest()[:12]
+
+
+def _as_json(config: RefineConfig) -> dict[str, Any]:
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(config).items()}
+
+
+def _same_origin(provenance: dict[str, Any] | None, origin: dict[str, Any]) -> bool:
+    return provenance is not None and all(provenance.get(name) == value for name, value in origin.items())
+
+
+def _named(neighbours: Neighbours, row: int, ids: Sequence[str]) -> dict[str, Any]:
+    picked = zip(neighbours.indices[row], neighbours.distances[row], neighbours.valid[row])
+    return {"neighbours": [{"id": ids[i], "distance": round(float(d), 6)} for i, d, valid in picked if valid]}
