@@ -30,14 +30,12 @@ CONFIG is a file or its name in configs/. Results go to runs/NAME unless --out s
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; wrong usage and bad input end in one sentence and exit status 2."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    lines = (f"  {name:12}{(run.__doc__ or '').splitlines()[0]}" for name, run in commands.COMMANDS.items())
-    usage = USAGE.format(commands="\n".join(lines))
     if {"--help", "-h"} & set(arguments[:2]):
-        print(usage)
+        print(_usage())
         return 0
     if len(arguments) < 2 or arguments[0] not in commands.COMMANDS:
         unknown = arguments and arguments[0] not in commands.COMMANDS
-        print(usage, file=sys.stderr)
+        print(_usage(), file=sys.stderr)
         print(f"pgkt: there is no command {arguments[0]!r}" if unknown else "pgkt: CONFIG is missing", file=sys.stderr)
         return 2
     try:
@@ -45,6 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, FloatingPointError, OSError) as error:
         print(f"pgkt {arguments[0]}: {error}", file=sys.stderr)
         return 2
+
+
+def _usage() -> str:
+    lines = (f"  {name:12}{(run.__doc__ or '')}" for name, run in commands.COMMANDS.items())
+    return USAGE.format(commands="\n".join(lines))
 
 
 def _run(command: Callable[[Config, Path], None], name: str, rest: list[str]) -> int:

@@ -33,6 +33,7 @@ class RefineConfig:
         prior: what the network sees besides the image.
         k, n: the prior averages k people, picked at random out of the n nearest.
         depth, width, dropout_blocks, input_skip: of the U-Net; the paper's has no input skip.
+        mirror_test: outside of training, take the mean of what the network says of an image and of its mirror image.
         loss: `l1` on part masks (paper), or `cross-entropy` over the classes.
         learning_rate, beta1: Adam's.
         decay_from: after this share of the steps the learning rate falls linearly to zero; 1: never.
@@ -55,6 +56,7 @@ class RefineConfig:
     width: int = 64
     dropout_blocks: int = 3
     input_skip: bool = False
+    mirror_test: bool = False
     loss: Literal["l1", "cross-entropy"] = "l1"
     learning_rate: float = 2e-4
     beta1: float = 0.5
@@ -80,7 +82,7 @@ class ParseConfig:
         attention_width: channels of the attention head.
         learning_rate, drops, momentum, weight_decay: SGD's; the rate falls to a tenth after each of the given steps.
         classifier: how much faster the last layer learns.
-        batch, steps, every, dtype, seed: as for `RefineConfig`.
+        mirror_test, batch, steps, every, dtype, seed: as for `RefineConfig`.
     """
 
     size: tuple[int, int] = (320, 320)
@@ -97,6 +99,7 @@ class ParseConfig:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     classifier: float = 10.0
+    mirror_test: bool = False
     batch: int = 30
     steps: int = 15000
     every: int = 1000

@@ -45,7 +45,8 @@ def _on_any_mesh(function: Function) -> Function:
 
         def inside(*arrays: jax.Array) -> Any:
             given = iter(arrays)
-            args, kwargs = tree.unflatten([next(given) if isinstance(x, jax.Array) else x for x in leaves])
+            filled = [next(given) if isinstance(x, jax.Array) else x for x in leaves]
+            args, kwargs = jax.tree.unflatten(tree, filled)
             return function(*args, **kwargs)
 
         automatic = jax.sharding.auto_axes(inside, axes=axes, out_sharding=jax.sharding.PartitionSpec())
@@ -82,8 +83,8 @@ class PoseBank:
         cls,
         skeleton: Skeleton,
         label_maps: Sequence[np.ndarray],
-        joints: np.ndarray,
-        visible: np.ndarray,
+        joints: jax.typing.ArrayLike,
+        visible: jax.typing.ArrayLike,
         *,
         max_side: int = 256,
     ) -> "PoseBank":
@@ -123,7 +124,8 @@ class PoseBank:
     @classmethod
     def _index(cls, skeleton: Skeleton, label_maps: np.ndarray, joints: np.ndarray, visible: np.ndarray) -> "PoseBank":
         points, seen = jnp.asarray(joints), jnp.asarray(visible)
-        return cls(jnp.asarray(label_maps), points, seen, *_index_poses(points, seen, skeleton), skeleton)
+        valid, features, mean_pose = _index_poses(points, seen, skeleton)
+        return cls(jnp.asarray(label_maps), points, seen, valid, features, mean_pose, skeleton)
 
     @property
     def size(self) -> int:

@@ -1,4 +1,4 @@
-"""Every test runs on eight fake devices, with strict dtype promotion and every annotated call of the package checked."""
+"""Tests run on eight fake devices, with strict dtype promotion and every annotated call of the package checked."""
 
 import os
 

@@ -13,7 +13,7 @@ from pgkt_jax import cli
 from pgkt_jax.stages.commands import COMMANDS
 
 ROOT = Path(__file__).parents[1]
-SCRIPTS = sorted((ROOT / "launch").glob("*.sh")) + [ROOT / ".ci" / "run"]
+SCRIPTS = [*sorted((ROOT / "launch").glob("*.sh")), ROOT / ".ci" / "run"]
 QUICKSTART = "launch/quickstart.sh"
 
 # Stands for every Python: notes what it is called with, and makes a virtual environment of itself.
@@ -23,7 +23,7 @@ printf '%s\\n' "$@" ---- >> "$CALLS"
 if [ "$1" = -m ] && [ "$2" = venv ]; then
   mkdir -p "$3/bin"
   cp "$0" "$3/bin/python"
-  echo "PATH=$PWD/$3/bin:\\$PATH" > "$3/bin/activate"
+  echo "PATH='$PWD/$3/bin':\\$PATH" > "$3/bin/activate"
 fi
 exit 0
 """

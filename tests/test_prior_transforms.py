@@ -168,7 +168,7 @@ def test_another_bank_of_the_same_shape_is_not_traced_again():
     joints, visible, *_ = rows(make_batch())[0]
     near = [find(make_bank(seed), joints, visible) for seed in (0, 100)]
     assert not np.array_equal(near[0].distances, near[1].distances)
-    with pytest.raises(AssertionError, match="traced 2 times"):
+    with pytest.raises(AssertionError, match="traced > 1 times"):
         find(make_bank(count=PEOPLE + 1), joints, visible)
 
 

@@ -9,12 +9,11 @@ import jax
 
 from pgkt_jax.config import Config, RefineConfig
 from pgkt_jax.data.batch import stack_people
-from pgkt_jax.data.files import write_atomically
 from pgkt_jax.data.folder import read_people_folder
 from pgkt_jax.data.sources import Splits, open_people, read_splits
 from pgkt_jax.prior import PoseBank
 from pgkt_jax.report.table import format_table
-from pgkt_jax.stages.evaluate import predict, score_people
+from pgkt_jax.stages.evaluate import predict, score_people, write_results
 from pgkt_jax.stages.parse import parsed_labels, train_parsing
 from pgkt_jax.stages.quickstart import quickstart
 from pgkt_jax.stages.refine import train_refinement
@@ -83,7 +82,7 @@ def run_evaluate(config: Config, folder: Path) -> None:
     }
     print(json.dumps(settings, indent=1))
     print(format_table([row], splits.skeleton.classes))
-    write_atomically(folder / "evaluation.json", json.dumps({"rows": [row], "settings": settings}, indent=1).encode())
+    write_results(folder / "evaluation.json", [row], settings)
 
 
 COMMANDS: dict[str, Callable[[Config, Path], None]] = {

@@ -1,12 +1,17 @@
 """From network outputs to labels at every image's own size, and from labels to IoU (paper, section 4.3)."""
 
-from collections.abc import Callable
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from pgkt_jax.data.batch import People
+from pgkt_jax.data.files import write_atomically
 from pgkt_jax.prior import label_of_prior
 from pgkt_jax.skeleton import Skeleton
 from pgkt_jax.train.metrics import Score, confusion_matrix, score
@@ -29,7 +34,20 @@ def masks_to_labels(
         masks: which of the two. Masks: the largest where it is at least .5. Logits: the largest.
     """
     full = jax.vmap(lambda seen, box: unsee(seen, box, (canvas[0], canvas[1])))(outputs, boxes)
-    return label_of_prior(full) if masks else jnp.argmax(full, -1).astype(jnp.uint8)
+    return jax.vmap(label_of_prior)(full) if masks else jnp.argmax(full, -1).astype(jnp.uint8)
+
+
+def both_ways(
+    outputs: Callable[[Float[Array, "B 4"]], Float[Array, "B h w C"]], boxes: Float[Array, "B 4"], *, mirror: bool
+) -> Float[Array, "B h w C"]:
+    """What a network says of boxes or, with `mirror`, the mean of that and of what it says of the mirrored boxes.
+
+    Merged classes hold left and right together, so nothing has to be swapped.
+    """
+    seen = outputs(boxes)
+    if not mirror:
+        return seen
+    return (seen + outputs(boxes[:, jnp.array([2, 1, 0, 3])])[:, :, ::-1]) / 2
 
 
 def predict(label: Callable[[People], Labels], people: People, *, batch: int = BATCH) -> np.ndarray:
@@ -45,3 +63,10 @@ def score_people(labels: np.ndarray, people: People, skeleton: Skeleton) -> Scor
     """IoU over all pixels of all people, at each image's own size: the canvas around an image is ignored."""
     truth = skeleton.class_lut[np.asarray(people.label_maps)]
     return score([confusion_matrix(labels, truth, skeleton.num_classes)], skeleton.classes)
+
+
+def write_results(path: Path, rows: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) -> None:
+    """Writes {"rows": [{"name", "miou", "iou": {class: value}}], "settings": ...}; a class that is nowhere has null."""
+    plain = [{**row, "iou": {c: None if math.isnan(v) else v for c, v in row["iou"].items()}} for row in rows]
+    text = json.dumps({"rows": plain, "settings": settings}, indent=1, allow_nan=False)
+    write_atomically(path, text.encode())

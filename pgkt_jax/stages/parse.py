@@ -15,13 +15,13 @@ from pgkt_jax.data.sources import Splits
 from pgkt_jax.nets.attention import AttentionToScale, Backbone
 from pgkt_jax.nets.fcn import SmallFCN
 from pgkt_jax.skeleton import Skeleton
-from pgkt_jax.stages.evaluate import Labels, masks_to_labels, predict, score_people
+from pgkt_jax.stages.evaluate import Labels, both_ways, masks_to_labels, predict, score_people
 from pgkt_jax.train.loop import Resident, fit
 from pgkt_jax.train.losses import cross_entropy
 from pgkt_jax.train.optim import sgd
 from pgkt_jax.train.state import TrainState
 from pgkt_jax.train.views import color_jitter, fitted_box, jittered_box, see, see_classes
-from pgkt_jax.typing import Array, Key
+from pgkt_jax.typing import Array, Float, Key
 
 
 def backbone(config: ParseConfig, rngs: nnx.Rngs) -> Backbone:
@@ -72,10 +72,14 @@ def parse_step(config: ParseConfig, skeleton: Skeleton) -> Any:
 
 def parsed_labels(config: ParseConfig, state: TrainState, people: People) -> Labels:
     """Labels of people by the parsing network, at their images' own size. Looks at nothing but the images."""
-    canvas = people.images.shape[1:3]
+
+    def outputs(boxes: Float[Array, "B 4"]) -> Float[Array, "B h w C"]:
+        look = jax.vmap(lambda image, size, box: see(image, size, box, config.size))
+        return state.network()(look(people.images, people.sizes, boxes)).fused
+
     boxes = jax.vmap(lambda size: fitted_box(size, config.size))(people.sizes)
-    images = jax.vmap(lambda image, size, box: see(image, size, box, config.size))(people.images, people.sizes, boxes)
-    return masks_to_labels(state.network()(images).fused, boxes, canvas, masks=False)
+    seen = both_ways(outputs, boxes, mirror=config.mirror_test)
+    return masks_to_labels(seen, boxes, people.images.shape[1:3], masks=False)
 
 
 def train_parsing(

@@ -1,7 +1,6 @@
 """The whole method on one data set: priors, refinement and its ablations, synthesis, parsing, and the report."""
 
 import dataclasses
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,7 +13,6 @@ import numpy as np
 
 from pgkt_jax.config import Config, PriorKind
 from pgkt_jax.data.batch import People, stack_people
-from pgkt_jax.data.files import write_atomically
 from pgkt_jax.data.folder import read_people_folder
 from pgkt_jax.data.sources import Splits, open_people, read_splits
 from pgkt_jax.geometry import image_box
@@ -22,7 +20,7 @@ from pgkt_jax.prior import PoseBank, label_of_prior, make_prior, skeleton_label_
 from pgkt_jax.report.figures import colorize, draw_joints, overlay, prior_picture
 from pgkt_jax.report.page import Chart, GalleryRow, difference_card, gain_cards, write_page
 from pgkt_jax.report.table import format_table
-from pgkt_jax.stages.evaluate import predict, score_people
+from pgkt_jax.stages.evaluate import predict, score_people, write_results
 from pgkt_jax.stages.parse import parsed_labels, train_parsing
 from pgkt_jax.stages.refine import bank_of, refined_labels, train_refinement
 from pgkt_jax.stages.synthesize import SPLIT, synthesize
@@ -114,8 +112,7 @@ def _predict(labels_of: Callable[..., jax.Array], settings: Any, *arguments: Any
 def _write(config: Config, results: Results, bank: PoseBank, folder: Path) -> None:
     skeleton = results.splits.skeleton
     settings = {**dataclasses.asdict(config), "counts": _counts(results.splits), "backend": jax.default_backend()}
-    document = {"rows": results.rows, "settings": settings}
-    write_atomically(folder / "results.json", json.dumps(document, indent=1).encode())
+    write_results(folder / "results.json", results.rows, settings)
     full, semi = results.row("parsing, full"), results.row("parsing, semi")
     upper = results.row("parsing, all") if results.splits.all_have_masks else None
     with_prior = results.row("refined, part-level prior")

@@ -16,7 +16,7 @@ from pgkt_jax.data.sources import Splits
 from pgkt_jax.nets.unet import UNet
 from pgkt_jax.prior import PoseBank, make_prior, skeleton_label_map
 from pgkt_jax.skeleton import Skeleton
-from pgkt_jax.stages.evaluate import Labels, masks_to_labels, predict, score_people
+from pgkt_jax.stages.evaluate import Labels, both_ways, masks_to_labels, predict, score_people
 from pgkt_jax.train.loop import Resident, fit
 from pgkt_jax.train.losses import cross_entropy, mask_l1
 from pgkt_jax.train.optim import adam
@@ -98,17 +98,17 @@ def refine_step(config: RefineConfig) -> Any:
 
 def refined_labels(config: RefineConfig, state: TrainState, bank: PoseBank, people: People) -> Labels:
     """Labels of people by the refinement network, at their images' own size; no dropout, the k nearest people."""
-    canvas = people.images.shape[1:3]
 
-    def view(person: People) -> tuple[Array, Array]:
-        box = whole_box(person.sizes)
+    def view(person: People, box: Float[Array, "4"]) -> Array:
         image = see(person.images, person.sizes, box, config.size)
-        seen = network_input(config, bank, image, person.joints, person.visible, box, exclude=person.bank_rows)
-        return seen, box
+        return network_input(config, bank, image, person.joints, person.visible, box, exclude=person.bank_rows)
 
-    seen, boxes = jax.vmap(view)(people)
-    outputs = state.network()(seen)
-    return masks_to_labels(outputs, boxes, canvas, masks=config.loss == "l1")
+    def outputs(boxes: Float[Array, "B 4"]) -> Float[Array, "B h w C"]:
+        return state.network()(jax.vmap(view)(people, boxes))
+
+    boxes = jax.vmap(whole_box)(people.sizes)
+    seen = both_ways(outputs, boxes, mirror=config.mirror_test)
+    return masks_to_labels(seen, boxes, people.images.shape[1:3], masks=config.loss == "l1")
 
 
 def train_refinement(config: RefineConfig, splits: Splits, folder: Path) -> tuple[TrainState, PoseBank]:

@@ -1,0 +1,267 @@
+"""The command line: whatever is wrong with what a person types or brings ends in one sentence, before any training."""
+
+import ast
+import dataclasses
+import importlib.metadata
+import re
+import shutil
+from pathlib import Path
+
+import jax
+import pytest
+from jax.experimental.compilation_cache.compilation_cache import reset_cache
+
+from pgkt_jax import cli
+from pgkt_jax.config import Config, DataConfig
+from pgkt_jax.data.folder import PeopleWriter
+from pgkt_jax.data.puppets import draw_puppet
+from pgkt_jax.skeleton import PASCAL_PERSON
+from pgkt_jax.stages import commands
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = sorted((ROOT / "configs").glob("*.py"))
+TINY = """
+from pgkt_jax.config import Config, DataConfig, ParseConfig, RefineConfig
+
+CONFIG = Config(
+    data=DataConfig(people="people", labels=4),
+    refine=RefineConfig(size=(32, 24), k=1, n=2, depth=2, width=4, batch=8, steps=2, every=2),
+    parse=ParseConfig(size=(32, 24), width=8, attention_width=8, scales=(1.0,), batch=8, steps=2, every=2),
+)
+"""
+FINISHED = "finished/earlier.txt"
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    """A working place: a config, a people folder, and a run folder with something in it."""
+    place = tmp_path_factory.mktemp("place")
+    (place / "configs").mkdir()
+    (place / "configs" / "tiny.py").write_text(TINY)
+    with PeopleWriter(place / "people", PASCAL_PERSON) as writer:
+        for index, split in enumerate(["train"] * 5 + ["val"] + ["test"] + ["poses"]):
+            writer.add(draw_puppet(index, size=(32, 24)), split=split)
+    (place / "finished").mkdir()
+    (place / FINISHED).write_text("earlier work")
+    return place
+
+
+@pytest.fixture
+def place(template, tmp_path, monkeypatch):
+    """A fresh copy of it, as the current folder."""
+    copy = Path(shutil.copytree(template, tmp_path / "place"))
+    monkeypatch.chdir(copy)
+    yield copy
+    jax.config.update("jax_compilation_cache_dir", None)
+    reset_cache()
+
+
+@pytest.fixture
+def call(place, monkeypatch):
+    """What `pgkt` hands to its command, which is not run: (config, folder)."""
+
+    def call(*arguments):
+        handed = []
+        monkeypatch.setitem(commands.COMMANDS, "refine", lambda *given: handed.append(given))
+        assert cli.main(["refine", *arguments]) == 0
+        return handed[0]
+
+    return call
+
+
+def status_of(arguments):
+    try:
+        return cli.main(arguments)
+    except SystemExit as stop:  # tyro's way
+        return stop.code
+
+
+# --- Commands -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["refine", "--help"], ["refine", "-h"]])
+def test_help_lists_every_command(capsys, arguments):
+    assert cli.main(arguments) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    for name in commands.COMMANDS:
+        assert re.search(rf"^  {name} +\S", printed.out, re.MULTILINE)
+
+
+def test_help_of_a_config_lists_every_field(place, capsys):
+    assert status_of(["refine", "tiny", "--help"]) == 0
+    printed = capsys.readouterr().out
+    for part in dataclasses.fields(Config):
+        for field in dataclasses.fields(part.default_factory):
+            assert f"--{part.name}.{field.name.replace('_', '-')}" in printed
+
+
+def test_the_console_command_is_main():
+    (entry,) = importlib.metadata.entry_points(group="console_scripts", name="pgkt")
+    assert entry.load() is cli.main
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "pgkt: CONFIG is missing"),
+        (["refine"], "pgkt: CONFIG is missing"),
+        (["train", "tiny"], "pgkt: there is no command 'train'"),
+        (["nonsense"], "pgkt: there is no command 'nonsense'"),
+    ],
+)
+def test_wrong_usage_prints_the_usage_and_what_is_wrong(place, capsys, arguments, sentence):
+    assert cli.main(arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("usage: pgkt COMMAND CONFIG")
+    assert printed.err.splitlines()[-1] == sentence
+
+
+# --- Bad input ------------------------------------------------------------------------------------
+
+
+def without_split(name):
+    def edit(place):
+        people = place / "people" / "people.json"
+        people.write_text(people.read_text().replace(f'"split": "{name}"', '"split": "other"'))
+
+    return edit
+
+
+def config_file(text):
+    return lambda place: (place / "configs" / "tiny.py").write_text(text)
+
+
+def lost_image(place):
+    next((place / "people" / "images").iterdir()).unlink()
+
+
+BAD = [
+    ("refine", "nowhere", [], None, r"there is no config 'nowhere': .*\(tiny\)"),
+    ("refine", "configs", [], None, "there is no config 'configs'"),
+    ("refine", "tiny", [], config_file("x = 1"), r"tiny\.py: CONFIG = .* is missing"),
+    ("refine", "tiny", [], config_file("CONFIG = (1"), r"tiny\.py: SyntaxError"),
+    (
+        "refine", "tiny", [],
+        config_file("from pgkt_jax.config import *\nCONFIG = Config(data=DataConfig(person=1))"),
+        r"tiny\.py: .*person",
+    ),
+    ("refine", "tiny", ["--data.people", "nowhere"], None, r"nowhere: 1 problem\n  people\.json: no such file"),
+    ("refine", "tiny", [], lost_image, r"people: 1 problem\n.*person 'puppet_\d+'.*image: .*no such file"),
+    ("refine", "tiny", [], without_split("train"), "nobody in a split 'train'"),
+    ("refine", "tiny", [], without_split("val"), "nobody in a split 'val'"),
+    ("quickstart", "tiny", [], without_split("test"), "nobody in a split 'test'"),
+    ("quickstart", "tiny", ["--data.labels", "5"], without_split("poses"), "nobody with keypoints only"),
+    ("refine", "tiny", ["--data.labels", "6"], None, "labels = 6: split train has 5 people, choose 1 to 5"),
+    ("refine", "tiny", ["--data.labels", "0"], None, "labels = 0: split train has 5 people, choose 1 to 5"),
+    ("refine", "tiny", ["--refine.k", "3"], None, "k = 3 out of n = 2"),
+    ("refine", "tiny", ["--refine.n", "9"], None, "10 labelled people, not 4"),
+    ("synthesize", "tiny", ["--refine.n", "9"], None, "10 labelled people, not 4"),
+    ("quickstart", "tiny", ["--refine.k", "5", "--refine.n", "5"], None, "a bank of 4"),
+    ("quickstart", "tiny", ["--refine.k", "3", "--refine.n", "5", "--data.labels", "1"], None, "a bank of 1"),
+    ("refine", "tiny", ["--data.labels", "1"], None, "3 labelled people, not 1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("command", "config", "options", "edit", "sentence"), BAD)
+def test_bad_input_ends_in_one_sentence_before_training(
+    place, monkeypatch, capsys, command, config, options, edit, sentence
+):
+    if edit is not None:
+        edit(place)
+    for train in ("refine", "parse"):
+        monkeypatch.setattr(f"pgkt_jax.stages.{train}.fit", lambda *_, **__: pytest.fail("training started"))
+    assert cli.main([command, config, "--out", "finished", *options]) == 2
+    printed = capsys.readouterr().err
+    assert re.match(rf"pgkt {command}: ", printed)
+    assert re.search(sentence, printed)
+    assert "Traceback" not in printed
+    assert printed.count("\n") == (2 if "1 problem" in printed else 1)
+    assert not list(place.rglob("checkpoints"))
+    assert (place / FINISHED).read_text() == "earlier work"
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--refine.nonsense", "1"], "nonsense"),
+        (["--nonsense"], "nonsense"),
+        (["--refine.steps", "many"], "many"),
+        (["--refine.prior", "priors"], "priors"),
+        (["--refine.size", "32"], "size"),
+    ],
+)
+def test_unknown_fields_and_values_are_named(place, monkeypatch, capsys, options, named):
+    monkeypatch.setitem(commands.COMMANDS, "refine", lambda *_: pytest.fail("the command ran"))
+    assert status_of(["refine", "tiny", "--out", "finished", *options]) == 2
+    printed = capsys.readouterr().err
+    assert named in printed
+    assert "Traceback" not in printed
+    assert (place / FINISHED).read_text() == "earlier work"
+
+
+def test_out_without_a_folder_is_refused(place, capsys):
+    assert cli.main(["refine", "tiny", "--out"]) == 2
+    assert capsys.readouterr().err == "pgkt refine: --out wants a folder\n"
+
+
+def test_a_loss_that_is_no_number_ends_in_a_sentence(place, monkeypatch, capsys):
+    def diverge(*_):
+        raise FloatingPointError("finished: the loss is nan at step 2; the last checkpoint is intact")
+
+    monkeypatch.setitem(commands.COMMANDS, "refine", diverge)
+    assert cli.main(["refine", "tiny"]) == 2
+    assert capsys.readouterr().err == (
+        "pgkt refine: finished: the loss is nan at step 2; the last checkpoint is intact\n"
+    )
+
+
+# --- Configs --------------------------------------------------------------------------------------
+
+
+def test_fields_are_set_on_the_command_line(call):
+    config, folder = call(
+        "tiny", "--data.people", "my people", "--refine.steps", "2", "--out", "a/b", "--refine.prior", "skeleton",
+        "--data.labels", "3", "--refine.size", "64", "48", "--parse.drops", "1", "2", "--refine.no-mirror",
+    )  # fmt: skip
+    assert folder == Path("a/b")
+    assert config.data == DataConfig(people="my people", labels=3)
+    assert (config.refine.steps, config.refine.prior, config.refine.size) == (2, "skeleton", (64, 48))
+    assert config.parse.drops == (1, 2)
+    assert not config.refine.mirror
+    assert config.refine.width == 4, "what is not named stays as the config has it"
+
+
+def test_results_go_to_runs_by_the_configs_name(call, place):
+    config, folder = call("tiny")
+    assert folder == Path("runs/tiny")
+    assert config == cli.load_config("tiny")[1]
+    assert call(str(place / "configs" / "tiny.py")) == (config, folder)
+    assert not (place / "runs").exists()
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_config_loads_and_says_how_it_is_run(path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    found, config = cli.load_config(path.stem)
+    assert found == Path("configs") / path.name
+    assert isinstance(config, Config)
+    docstring = ast.get_docstring(ast.parse(path.read_text()))
+    scripts = re.findall(r"^ +bash (launch/\w+\.sh)", docstring, re.MULTILINE)
+    direct = re.findall(r"^ +pgkt (\w+) (\w+)", docstring, re.MULTILINE)
+    assert scripts or direct
+    for script in scripts:
+        assert path.stem in (ROOT / script).read_text()
+    for command, name in direct:
+        assert command in commands.COMMANDS
+        assert name == path.stem
+    assert "Hardware:" in docstring
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_config_can_make_its_priors(path):
+    """k <= n, and the labelled people of the embedded default suffice."""
+    _, config = cli.load_config(str(path))
+    assert 1 <= config.refine.k <= config.refine.n
+    assert all(drop < config.parse.steps for drop in config.parse.drops)

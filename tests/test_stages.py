@@ -1,0 +1,521 @@
+"""The stages: one tiny run of the whole method, looked at from all sides."""
+
+import ast
+import dataclasses
+import json
+import math
+import re
+import shutil
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+from jax.experimental.compilation_cache.compilation_cache import reset_cache
+
+from pgkt_jax.config import Config, DataConfig, ParseConfig, RefineConfig
+from pgkt_jax.data.batch import stack_people, take
+from pgkt_jax.data.folder import PeopleWriter, read_people_folder
+from pgkt_jax.data.puppets import draw_puppet
+from pgkt_jax.data.sources import open_people, read_splits
+from pgkt_jax.prior import nearest_poses
+from pgkt_jax.skeleton import IGNORE, PASCAL_PERSON
+from pgkt_jax.stages import commands, parse, quickstart, refine
+from pgkt_jax.stages.evaluate import BATCH, masks_to_labels, predict, score_people, write_results
+from pgkt_jax.stages.refine import network_input, refine_step, refinement_network, train_refinement
+from pgkt_jax.stages.synthesize import SPLIT, digest, parts_of_classes, synthesize
+from pgkt_jax.train.metrics import confusion_matrix, score
+from pgkt_jax.train.state import TrainState
+
+PACKAGE = Path(commands.__file__).parents[1]
+SIZE = (32, 24)
+COUNTS = {"train": 8, "val": 2, "test": 3, "poses": 6}
+LABELS = 5
+STEPS = 4
+ROWS = [
+    "prior alone", "skeleton alone", "refined, part-level prior", "refined, skeleton prior", "refined, no prior",
+    "parsing, full", "parsing, semi", "parsing, all",
+]  # fmt: skip
+rng = np.random.default_rng(0)
+
+
+def write_people(root, *, masks=lambda split, row: True):
+    """A people folder of puppets; `masks` says who has a label map."""
+    puppets = iter(range(sum(COUNTS.values())))
+    with PeopleWriter(root, PASCAL_PERSON) as writer:
+        for split, count in COUNTS.items():
+            for row in range(count):
+                person = draw_puppet(next(puppets), size=SIZE)
+                keeps = masks(split, row)
+                writer.add(person if keeps else dataclasses.replace(person, label_map=None), split=split)
+    return root
+
+
+def config_of(people):
+    return Config(
+        data=DataConfig(people=str(people), labels=LABELS),
+        refine=RefineConfig(
+            size=SIZE, k=1, n=2, depth=2, width=4, dropout_blocks=1, loss="cross-entropy", learning_rate=1e-3,
+            batch=8, steps=STEPS, every=2,
+        ),
+        parse=ParseConfig(
+            size=SIZE, width=8, attention_width=8, scales=(1.0,), drops=(3,), batch=8, steps=STEPS, every=2,
+        ),
+    )  # fmt: skip
+
+
+def contents(folder):
+    """Every file of a folder and its bytes."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def changed(folder):
+    """When every file of a folder was written."""
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def no_step(*_):
+    raise AssertionError("a finished training took another step")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cheap_compilation(tmp_path_factory):
+    """Most of the time here is compilation: what is compiled once serves all, as the command has it."""
+    options = {  # here, and usually
+        "jax_compilation_cache_dir": (str(tmp_path_factory.mktemp("compiled")), None),
+        "jax_persistent_cache_min_compile_time_secs": (0.3, 1.0),
+        "jax_disable_most_optimizations": (True, False),
+    }
+    for moment in (0, 1):
+        for name, values in options.items():
+            jax.config.update(name, values[moment])
+        reset_cache()
+        if moment == 0:
+            yield
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The whole method, once."""
+    folder = tmp_path_factory.mktemp("run")
+    config = config_of(write_people(folder / "people"))
+    results = quickstart.quickstart(config, folder / "out")
+    document = json.loads((folder / "out" / "results.json").read_text(), parse_constant=pytest.fail)
+    return SimpleNamespace(config=config, folder=folder / "out", splits=results.splits, document=document)
+
+
+@pytest.fixture(scope="module")
+def again(run, tmp_path_factory):
+    """The same command on the finished folder, whose keypoint-only people now really have no masks."""
+    people = tmp_path_factory.mktemp("poses") / "people"
+    write_people(people, masks=lambda split, row: split in ("val", "test") or (split == "train" and row < LABELS))
+    before = {name: changed(run.folder / name / "checkpoints") for name in trainings(run)}
+    labels = changed(run.folder / SPLIT / "parts")
+    saved = (run.folder / "results.json").read_bytes()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(refine, "refine_step", lambda *_: no_step)
+        patch.setattr(parse, "parse_step", lambda *_: no_step)
+        quickstart.quickstart(config_of(people), run.folder)
+    document = json.loads((run.folder / "results.json").read_text())
+    (run.folder / "results.json").write_bytes(saved)
+    return SimpleNamespace(document=document, checkpoints=before, labels=labels)
+
+
+@pytest.fixture(scope="module")
+def refiner(run):
+    """The trained refinement network and its bank, taken back from the checkpoint."""
+    return train_refinement(run.config.refine, run.splits, run.folder / "refine-part-level")
+
+
+def trainings(run):
+    return sorted(path.name for path in run.folder.glob("*-*") if (path / "checkpoints").is_dir())
+
+
+# --- What a run leaves behind ---------------------------------------------------------------------
+
+
+def test_every_method_has_a_row_of_finite_scores(run):
+    assert list(run.document) == ["rows", "settings"]
+    assert [row["name"] for row in run.document["rows"]] == ROWS
+    for row in run.document["rows"]:
+        assert tuple(row["iou"]) == PASCAL_PERSON.classes
+        values = [value for value in row["iou"].values() if value is not None]
+        assert all(0 <= value <= 1 for value in values)
+        assert math.isclose(row["miou"], np.mean(values))
+
+
+def test_the_settings_are_all_there(run):
+    settings = run.document["settings"]
+    for name, values in json.loads(json.dumps(dataclasses.asdict(run.config))).items():
+        assert settings[name] == values
+    hidden = COUNTS["train"] - LABELS + COUNTS["poses"]
+    assert settings["counts"] == {"labelled": LABELS, "keypoints_only": hidden, "val": 2, "test": 3}
+
+
+def test_every_training_ran_its_steps_and_was_watched(run):
+    assert trainings(run) == [
+        "parse-all", "parse-full", "parse-semi", "refine-none", "refine-part-level", "refine-skeleton",
+    ]  # fmt: skip
+    for name in trainings(run):
+        lines = (run.folder / name / "metrics.jsonl").read_text().splitlines()
+        assert [json.loads(line)["step"] for line in lines] == [2, STEPS]
+        assert (run.folder / name / "checkpoints" / str(STEPS)).is_dir()
+
+
+def test_the_report_is_one_page_that_loads_nothing(run):
+    page = (run.folder / "report.html").read_text()
+    sources = re.findall(r"(?:src|href)\s*=\s*[\"']?([^\"'> ]*)", page)
+    assert sources
+    assert all(source.startswith(("data:", "#")) for source in sources)
+    assert not re.search(r"<(link|iframe|object)\b|@import|url\((?!data:)|<script[^>]+src", page)
+    for name in ROWS:
+        assert name in page
+    for person in run.splits.test:
+        assert person.id in page
+
+
+# --- Running again --------------------------------------------------------------------------------
+
+
+def test_a_second_run_trains_nothing_and_finds_the_same(run, again):
+    ours = {row["name"]: row for row in run.document["rows"]}
+    for row in again.document["rows"]:
+        assert row == ours[row["name"]]
+    for name, before in again.checkpoints.items():
+        assert changed(run.folder / name / "checkpoints") == before
+    assert changed(run.folder / SPLIT / "parts") == again.labels
+
+
+def test_people_who_have_no_masks_at_all_leave_only_the_upper_bound_out(again):
+    assert [row["name"] for row in again.document["rows"]] == ROWS[:-1]
+
+
+def test_other_settings_in_a_finished_folder_are_refused_and_nothing_is_lost(run):
+    before = contents(run.folder / "parse-full")
+    other = dataclasses.replace(run.config.parse, learning_rate=0.5)
+    with pytest.raises(ValueError, match=r"config\.json.*learning_rate = 0\.001 there, 0\.5 here"):
+        parse.train_parsing(other, run.splits.labelled, run.splits, run.folder / "parse-full")
+    assert contents(run.folder / "parse-full") == before
+
+
+def test_evaluate_repeats_the_row_of_the_parsing_network_and_prints_its_settings(run, capsys):
+    commands.COMMANDS["evaluate"](run.config, run.folder)
+    (row,) = json.loads((run.folder / "evaluation.json").read_text())["rows"]
+    semi = next(row for row in run.document["rows"] if row["name"] == "parsing, semi")
+    assert (row["miou"], row["iou"]) == (semi["miou"], semi["iou"])
+    printed = capsys.readouterr().out
+    for field in dataclasses.fields(ParseConfig):
+        assert f'"{field.name}"' in printed
+    assert '"split": "test"' in printed
+
+
+# --- Synthesis ------------------------------------------------------------------------------------
+
+
+def test_the_synthesised_folder_holds_exactly_the_people_without_masks(run):
+    people = read_people_folder(run.folder / SPLIT)
+    assert people.splits == {SPLIT: len(run.splits.hidden)}
+    given = {person.id: person for person in run.splits.keypoints_only}
+    for person in people.split(SPLIT):
+        np.testing.assert_array_equal(person.image, given[person.id].image)
+        np.testing.assert_array_equal(person.joints, given[person.id].joints)
+        assert person.label_map.max() <= PASCAL_PERSON.num_parts
+
+
+def test_every_label_says_where_it_comes_from(run, refiner):
+    state, bank = refiner
+    ids = [person.id for person in run.splits.labelled]
+    given = {person.id: person for person in run.splits.keypoints_only}
+    for entry in read_people_folder(run.folder / SPLIT).entries:
+        assert entry.provenance["checkpoint"] == digest(state.params)
+        assert entry.provenance["bank"] == digest(bank)
+        assert entry.provenance["config"] == json.loads(json.dumps(dataclasses.asdict(run.config.refine)))
+        near = nearest_poses(bank, jnp.array(entry.joints), jnp.array(entry.visible), k=run.config.refine.k)
+        assert entry.id in given
+        assert [found["id"] for found in entry.provenance["neighbours"]] == [ids[i] for i in near.indices]
+        distances = [found["distance"] for found in entry.provenance["neighbours"]]
+        np.testing.assert_allclose(distances, near.distances, atol=1e-4)
+
+
+def relabel(run, folder, state, bank):
+    synthesize(
+        run.config.refine, state, bank, run.splits.keypoints_only, folder, canvas=run.splits.canvas,
+        bank_ids=[person.id for person in run.splits.labelled],
+    )  # fmt: skip
+
+
+def test_an_interrupted_synthesis_goes_on_and_ends_the_same(run, refiner, tmp_path):
+    folder = Path(shutil.copytree(run.folder / SPLIT, tmp_path / SPLIT))
+    ids = sorted(person.id for person in run.splits.keypoints_only)
+    lost = ids[::2]
+    for i, id in enumerate(lost):
+        (folder / ("people" if i % 2 else "parts") / (f"{id}.json" if i % 2 else f"{id}.png")).unlink()
+    (folder / "people.json").unlink()
+    (folder / "parts" / ".half.png.unfinished").write_bytes(b"")
+    kept = {f"{id}.png" for id in ids} - {f"{id}.png" for id in lost}
+    before = changed(folder / "parts")
+    relabel(run, folder, *refiner)
+    assert contents(folder) == contents(run.folder / SPLIT)
+    after = changed(folder / "parts")
+    assert {name for name in after if after[name] == before.get(name)} == kept
+
+
+@pytest.mark.parametrize("other", ["network", "bank"])
+def test_another_network_or_bank_labels_everybody_anew(run, refiner, tmp_path, other):
+    folder = Path(shutil.copytree(run.folder / SPLIT, tmp_path / SPLIT))
+    state, bank = refiner
+    if other == "network":
+        state = dataclasses.replace(state, params=jax.tree.map(lambda leaf: leaf * 2, state.params))
+    else:
+        bank = jax.tree.map(lambda leaf: leaf, dataclasses.replace(bank, label_maps=bank.label_maps[::-1]))
+    before = changed(folder / "parts")
+    relabel(run, folder, state, bank)
+    after = changed(folder / "parts")
+    assert after.keys() == before.keys()
+    assert all(after[name] > before[name] for name in after)
+    origins = {(e.provenance["checkpoint"], e.provenance["bank"]) for e in read_people_folder(folder).entries}
+    assert origins == {(digest(state.params), digest(bank))}
+
+
+# --- Left and right -------------------------------------------------------------------------------
+
+to_parts = jax.jit(partial(parts_of_classes, skeleton=PASCAL_PERSON))
+LOWER_LEGS = PASCAL_PERSON.classes.index("lower legs")
+
+
+def part(name):
+    return [p.name for p in PASCAL_PERSON.parts].index(name) + 1
+
+
+def shins(*unseen):
+    """Two upright lower legs, the right one in column 2, the left one in column 8; all but `unseen` visible."""
+    joints = np.zeros((PASCAL_PERSON.num_joints, 2), np.float32)
+    for side, x in (("right", 2), ("left", 8)):
+        joints[PASCAL_PERSON.joint(f"{side}_knee")] = x, 0
+        joints[PASCAL_PERSON.joint(f"{side}_ankle")] = x, 5
+    visible = np.ones(PASCAL_PERSON.num_joints, bool)
+    visible[[PASCAL_PERSON.joint(name) for name in unseen]] = False
+    return jnp.asarray(joints), jnp.asarray(visible)
+
+
+LEGS = jnp.full((6, 11), LOWER_LEGS, jnp.uint8).at[0].set(0)
+
+
+def test_a_pixel_of_a_merged_class_goes_to_the_part_with_the_nearest_limb():
+    parts = np.asarray(to_parts(LEGS, *shins()))
+    assert (parts[0] == 0).all()
+    assert (parts[1:, :5] == part("right_lower_leg")).all()
+    assert (parts[1:, 6:] == part("left_lower_leg")).all()
+
+
+def test_a_part_whose_limb_is_unseen_gets_nothing():
+    parts = np.asarray(to_parts(LEGS, *shins("right_ankle")))
+    assert (parts[1:] == part("left_lower_leg")).all()
+
+
+@pytest.mark.parametrize("chance", [0, 0.5, 1])
+def test_parts_merge_back_to_exactly_the_classes(chance):
+    classes = rng.integers(0, PASCAL_PERSON.num_classes, (6, 11), np.uint8)
+    joints = rng.uniform(-5, 15, (PASCAL_PERSON.num_joints, 2)).astype(np.float32)
+    visible = rng.random(PASCAL_PERSON.num_joints) < chance
+    parts = to_parts(jnp.asarray(classes), jnp.asarray(joints), jnp.asarray(visible))
+    np.testing.assert_array_equal(PASCAL_PERSON.class_lut[np.asarray(parts)], classes)
+
+
+# --- What the networks see ------------------------------------------------------------------------
+
+
+class Echo(nnx.Module):
+    """In place of a network: gives the prior back that it is shown, times its one parameter."""
+
+    def __init__(self):
+        self.gain = nnx.Param(jnp.ones(()))
+
+    def __call__(self, x, keys=None):
+        return (x[..., 3:] + 1) / 2 * self.gain[...]
+
+
+def test_in_training_nobody_is_his_own_neighbour(run, refiner):
+    """Blanking a person's mask in the bank changes nothing for him, and blanking the others' does."""
+    _, bank = refiner
+    config = dataclasses.replace(run.config.refine, loss="l1")
+    step = jax.jit(refine_step(config))
+    state = TrainState.create(Echo(), optax.sgd(0.0), 0)
+    people = stack_people(run.splits.labelled, run.splits.canvas, range(LABELS))
+
+    def loss(row, blanked):
+        maps = bank.label_maps.at[jnp.array(blanked)].set(0)
+        batch = take(people, jnp.full(2, row))
+        return float(step(state, dataclasses.replace(bank, label_maps=maps), batch)[1]["loss"])
+
+    for row in range(LABELS):
+        others = [other for other in range(LABELS) if other != row]
+        untouched = float(step(state, bank, take(people, jnp.full(2, row)))[1]["loss"])
+        assert loss(row, [row]) == untouched
+        assert loss(row, others) != untouched
+
+
+def test_without_exclusion_the_prior_is_of_the_person_himself(run, refiner):
+    _, bank = refiner
+    me = run.splits.labelled[0]
+    joints, visible = jnp.asarray(me.joints), jnp.asarray(me.visible)
+    image, box = jnp.zeros((*SIZE, 3)), jnp.array([-0.5, -0.5, SIZE[1] - 0.5, SIZE[0] - 0.5])
+    seen = jax.jit(lambda bank, me: network_input(run.config.refine, bank, image, joints, visible, box, exclude=me))
+    alone = seen(dataclasses.replace(bank, label_maps=bank.label_maps.at[1:].set(0)), jnp.int32(-1))
+    np.testing.assert_array_equal(seen(bank, jnp.int32(-1)), alone)
+    assert not np.array_equal(seen(bank, jnp.int32(0)), alone)
+
+
+@pytest.mark.parametrize(("prior", "channels"), [("none", 3), ("skeleton", 9), ("part-level", 9)])
+def test_the_channels_of_the_refinement_network(run, refiner, prior, channels):
+    config = dataclasses.replace(run.config.refine, prior=prior)
+    network = nnx.eval_shape(lambda: refinement_network(config, PASCAL_PERSON))
+    assert network.downs[0].kernel.shape[2] == channels
+    joints = jax.ShapeDtypeStruct((PASCAL_PERSON.num_joints, 2), jnp.float32)
+    seen = jax.eval_shape(
+        partial(network_input, config),
+        refiner[1],
+        jax.ShapeDtypeStruct((*SIZE, 3), jnp.float32),
+        joints,
+        jax.ShapeDtypeStruct((PASCAL_PERSON.num_joints,), bool),
+        jax.ShapeDtypeStruct((4,), jnp.float32),
+    )
+    assert seen.shape == (*SIZE, channels)
+
+
+def test_without_a_prior_the_network_sees_the_image_and_nothing_else(run, refiner):
+    config = dataclasses.replace(run.config.refine, prior="none")
+    image = jnp.asarray(rng.normal(size=(*SIZE, 3)), jnp.float32)
+    joints, visible = jnp.full((PASCAL_PERSON.num_joints, 2), jnp.nan), jnp.ones(PASCAL_PERSON.num_joints, bool)
+    assert network_input(config, refiner[1], image, joints, visible, jnp.zeros(4)) is image
+
+
+def test_the_parsing_network_never_sees_joints(run):
+    people = run.splits
+    state = parse.train_parsing(run.config.parse, people.labelled, people, run.folder / "parse-full")
+    batch = stack_people(people.test, people.canvas)
+    garbage = dataclasses.replace(
+        batch,
+        joints=np.full_like(batch.joints, np.nan),
+        visible=~batch.visible,
+        label_maps=np.zeros_like(batch.label_maps),
+        bank_rows=batch.bank_rows + 3,
+    )
+    labels = jax.jit(lambda people: parse.parsed_labels(run.config.parse, state, people))
+    np.testing.assert_array_equal(labels(batch), labels(garbage))
+
+
+# --- Labels and scores ----------------------------------------------------------------------------
+
+
+def test_masks_count_from_a_half_and_logits_by_the_largest():
+    box = jnp.array([[-0.5, -0.5, 2.5, 1.5]])
+    masks = jnp.array([[[[0.5, 0.4], [0.4, 0.49], [0.6, 0.7]], [[0.0, 0.0], [0.5, 0.51], [1.0, 0.2]]]])
+    expected = [[[1, 0, 2], [0, 2, 1]]]
+    np.testing.assert_array_equal(masks_to_labels(masks, box, (2, 3), masks=True), expected)
+    logits = jnp.concatenate([jnp.full((1, 2, 3, 1), 0.45), masks], -1)
+    expected = [[[1, 2, 2], [0, 2, 1]]]
+    np.testing.assert_array_equal(masks_to_labels(logits, box, (2, 3), masks=False), expected)
+
+
+def test_masks_are_interpolated_before_they_are_decided():
+    """Seen at half the size: the border between .9 and 0 lies where linear interpolation crosses .5, not half way."""
+    masks = jnp.array([[[[0.9], [0.0]]]])
+    labels = masks_to_labels(masks, jnp.array([[-0.5, -0.5, 7.5, 0.5]]), (1, 8), masks=True)
+    at = (np.arange(8) + 0.5) / 4 - 0.5
+    np.testing.assert_array_equal(labels[0, 0], np.interp(at, [0, 1], [0.9, 0]) >= 0.5)
+
+
+def test_predict_keeps_the_order_and_compiles_one_batch_size(run):
+    people = stack_people(run.splits.hidden, run.splits.canvas, range(len(run.splits.hidden)))
+    assert people.size % BATCH
+    sizes = set()
+
+    def label(batch):
+        sizes.add(batch.size)
+        return jnp.asarray(np.broadcast_to(batch.bank_rows[:, None, None], batch.label_maps.shape).astype(np.uint8))
+
+    labels = predict(label, people)
+    assert sizes == {BATCH}
+    np.testing.assert_array_equal(labels[:, 0, 0], np.arange(people.size))
+
+
+def test_the_canvas_around_an_image_does_not_count():
+    small, large = (
+        dataclasses.replace(person, image=person.image[:h], label_map=person.label_map[:h])
+        for person, h in ((draw_puppet(0, size=SIZE), 20), (draw_puppet(1, size=SIZE), 32))
+    )
+    people = stack_people([small, large], SIZE)
+    assert (people.label_maps[0, 20:] == IGNORE).all()
+    truth = PASCAL_PERSON.class_lut[people.label_maps]
+    labels = np.where(truth == IGNORE, 3, truth)
+    assert score_people(labels, people, PASCAL_PERSON)["miou"] == 1
+
+
+def test_a_class_that_is_nowhere_is_null_in_the_results(tmp_path):
+    """NaN is no JSON: other programs could not read the file."""
+    classes = np.array([[0, 1, 2]], np.uint8)
+    row = {"name": "x", **score([confusion_matrix(classes, classes, 4)], ("background", "a", "b", "c"))}
+    write_results(tmp_path / "results.json", [row], {"size": (2, 3)})
+    document = json.loads((tmp_path / "results.json").read_text(), parse_constant=pytest.fail)
+    expected = {"name": "x", "miou": 1.0, "iou": {"background": 1.0, "a": 1.0, "b": 1.0, "c": None}}
+    assert document == {"rows": [expected], "settings": {"size": [2, 3]}}
+
+
+# --- Configs --------------------------------------------------------------------------------------
+
+
+def fields_read(module, owner):
+    """Names X of every `owner.X` or `something.owner.X` in a module of the package."""
+    for node in ast.walk(ast.parse((PACKAGE / module).read_text())):
+        if isinstance(node, ast.Attribute):
+            base = node.value
+            name = base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", None)
+            if name == owner:
+                yield node.attr
+
+
+@pytest.mark.parametrize(
+    ("config", "module", "owner"),
+    [
+        (DataConfig, "stages/quickstart.py", "data"),
+        (DataConfig, "stages/commands.py", "data"),
+        (RefineConfig, "stages/refine.py", "config"),
+        (ParseConfig, "stages/parse.py", "config"),
+        (Config, "stages/quickstart.py", "config"),
+        (Config, "stages/commands.py", "config"),
+    ],
+)
+def test_every_field_is_read(config, module, owner):
+    fields = {field.name for field in dataclasses.fields(config)}
+    assert fields <= set(fields_read(module, owner))
+
+
+def test_every_field_is_documented():
+    for config in (DataConfig, RefineConfig, ParseConfig):
+        listed = config.__doc__.split("Attributes:")[1]
+        names = {name for line in re.findall(r"^ {8}([\w, ]+):", listed, re.MULTILINE) for name in line.split(", ")}
+        assert names == {field.name for field in dataclasses.fields(config)}
+
+
+# --- Too few people -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "labels", "sentence"),
+    [
+        ({"k": 3}, LABELS, "k = 3 out of n = 2 people wants k <= n"),
+        ({"n": 5}, LABELS, "6 labelled people, not 5"),
+        ({}, 1, "3 labelled people, not 1"),
+    ],
+)
+def test_a_prior_that_cannot_be_made_is_refused_before_anything_is_written(run, tmp_path, changes, labels, sentence):
+    splits = read_splits(open_people(run.config.data.people), labels=labels)
+    with pytest.raises(ValueError, match=sentence):
+        train_refinement(dataclasses.replace(run.config.refine, **changes), splits, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
