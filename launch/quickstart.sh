@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The whole method in one command, on drawn people or on a people folder of your own:
 #
-#   bash launch/quickstart.sh [--data PEOPLE_FOLDER] [--labels N] [--out FOLDER]
+#   bash launch/quickstart.sh [--data PEOPLE_FOLDER] [--labels N] [--out FOLDER] [--refine.FIELD VALUE ...]
 #
 # --labels N: only the first N people of split train keep their masks. An interrupted run goes on where it stopped.
 set -euo pipefail
@@ -12,6 +12,7 @@ while [ $# -gt 0 ]; do
   [ $# -ge 2 ] || usage
   case "$1" in
     --data) config=quickstart_folder; options+=(--data.people "$(realpath -m -- "$2")") ;;
+    --refine.* | --parse.* | --data.*) options+=("$1" "$2") ;;
     --labels) options+=(--data.labels "$2") ;;
     --out) out=$(realpath -m -- "$2") ;;
     *) usage ;;

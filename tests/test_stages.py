@@ -203,6 +203,16 @@ def test_other_settings_in_a_finished_folder_are_refused_and_nothing_is_lost(run
     assert contents(run.folder / "parse-full") == before
 
 
+def test_other_people_in_a_finished_folder_are_refused_and_nothing_is_lost(run):
+    fewer = read_splits(open_people(run.config.data.people), labels=LABELS - 1)
+    before = contents(run.folder)
+    with pytest.raises(ValueError, match=r"trained_on\.json.*people = 5 there, 4 here"):
+        train_refinement(run.config.refine, fewer, run.folder / "refine-none")
+    with pytest.raises(ValueError, match=r"trained_on\.json.*digest"):
+        parse.train_parsing(run.config.parse, run.splits.labelled[::-1], run.splits, run.folder / "parse-full")
+    assert contents(run.folder) == before
+
+
 def test_evaluate_repeats_the_row_of_the_parsing_network_and_prints_its_settings(run, capsys):
     commands.COMMANDS["evaluate"](run.config, run.folder)
     (row,) = json.loads((run.folder / "evaluation.json").read_text())["rows"]

@@ -16,9 +16,11 @@ from pgkt_jax.nets.attention import AttentionToScale, Backbone
 from pgkt_jax.nets.fcn import SmallFCN
 from pgkt_jax.skeleton import Skeleton
 from pgkt_jax.stages.evaluate import Labels, both_ways, masks_to_labels, predict, score_people
+from pgkt_jax.train.checkpoint import check_people
 from pgkt_jax.train.loop import Resident, fit
 from pgkt_jax.train.losses import cross_entropy
 from pgkt_jax.train.optim import sgd
+from pgkt_jax.train.sharding import check_batch
 from pgkt_jax.train.state import TrainState
 from pgkt_jax.train.views import color_jitter, fitted_box, jittered_box, see, see_classes
 from pgkt_jax.typing import Array, Float, Key
@@ -95,6 +97,8 @@ def train_parsing(
     Raises:
         ValueError: the folder holds a run with another config.
     """
+    check_batch(config.batch, "parse.batch")
+    check_people(folder, people)
     skeleton = splits.skeleton
     data = Resident(stack_people(people, splits.canvas), config.batch, config.seed)
     tx = sgd(

@@ -22,9 +22,10 @@ from pgkt_jax.report.page import Chart, GalleryRow, difference_card, gain_cards,
 from pgkt_jax.report.table import format_table
 from pgkt_jax.stages.evaluate import predict, score_people, write_results
 from pgkt_jax.stages.parse import parsed_labels, train_parsing
-from pgkt_jax.stages.refine import bank_of, refined_labels, train_refinement
+from pgkt_jax.stages.refine import bank_of, check_refinement, refined_labels, train_refinement
 from pgkt_jax.stages.synthesize import SPLIT, synthesize
 from pgkt_jax.train.log import read_metrics
+from pgkt_jax.train.sharding import check_batch
 from pgkt_jax.train.state import TrainState
 
 JOINTS, PIXELS = "photograph and joints", "photograph alone"
@@ -56,6 +57,8 @@ def quickstart(config: Config, folder: Path) -> Results:
         ValueError: the data has problems, or the folder holds a run with other settings.
     """
     splits = read_splits(open_people(config.data.people), labels=config.data.labels, max_side=config.data.max_side)
+    check_refinement(config.refine, splits.labelled)
+    check_batch(config.parse.batch, "parse.batch")
     results = Results(splits, stack_people(splits.test, splits.canvas))
     bank = bank_of(splits.labelled, splits.skeleton)
     _priors_alone(results, bank, config.refine.k)

@@ -17,9 +17,11 @@ from pgkt_jax.nets.unet import UNet
 from pgkt_jax.prior import PoseBank, make_prior, skeleton_label_map
 from pgkt_jax.skeleton import Skeleton
 from pgkt_jax.stages.evaluate import Labels, both_ways, masks_to_labels, predict, score_people
+from pgkt_jax.train.checkpoint import check_people
 from pgkt_jax.train.loop import Resident, fit
 from pgkt_jax.train.losses import cross_entropy, mask_l1
 from pgkt_jax.train.optim import adam
+from pgkt_jax.train.sharding import check_batch
 from pgkt_jax.train.state import TrainState
 from pgkt_jax.train.views import color_jitter, jittered_box, see, see_classes, whole_box
 from pgkt_jax.typing import Array, Bool, Float, Int, Key
@@ -111,6 +113,21 @@ def refined_labels(config: RefineConfig, state: TrainState, bank: PoseBank, peop
     return masks_to_labels(seen, boxes, people.images.shape[1:3], masks=config.loss == "l1")
 
 
+def check_refinement(config: RefineConfig, labelled: Sequence[Person]) -> None:
+    """Says before anything starts what would fail later.
+
+    Raises:
+        ValueError: fewer labelled people than the prior needs (n and the person itself), or an indivisible batch.
+    """
+    check_batch(config.batch, "refine.batch")
+    needed = config.n + 1 if config.prior == "part-level" else 1
+    if not 1 <= config.k <= config.n or len(labelled) < needed:
+        raise ValueError(
+            f"a prior of k = {config.k} out of n = {config.n} people wants 1 <= k <= n and {needed} labelled people "
+            f"(n and the person itself), not {len(labelled)}: set refine.k and refine.n"
+        )
+
+
 def train_refinement(config: RefineConfig, splits: Splits, folder: Path) -> tuple[TrainState, PoseBank]:
     """Trains on labelled people, each person's prior made of the others; returns the trained state and the bank.
 
@@ -118,15 +135,11 @@ def train_refinement(config: RefineConfig, splits: Splits, folder: Path) -> tupl
         ValueError: fewer labelled people than the prior needs (n and the person itself), or a folder of another run.
     """
     labelled, skeleton = splits.labelled, splits.skeleton
-    needed = {"part-level": config.n + 1, "skeleton": 1, "none": 1}[config.prior]
-    if config.k > config.n or len(labelled) < needed:
-        raise ValueError(
-            f"a prior of k = {config.k} out of n = {config.n} people wants k <= n and {needed} labelled people, "
-            f"not {len(labelled)}"
-        )
+    check_refinement(config, labelled)
+    check_people(folder, labelled)
     bank = bank_of(labelled, skeleton)
     people = stack_people(labelled, splits.canvas, range(len(labelled)))
-    steps = config.steps or config.epochs * len(labelled) // config.batch
+    steps = config.epochs * len(labelled) // config.batch if config.steps is None else config.steps
     tx = adam(config.learning_rate, beta1=config.beta1, steps=steps, decay_from=config.decay_from)
     state = TrainState.create(refinement_network(config, skeleton), tx, config.seed)
 

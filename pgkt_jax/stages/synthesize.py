@@ -1,7 +1,6 @@
 """Part labels for people with keypoints only, by the refinement network (paper, section 3.7)."""
 
 import dataclasses
-import hashlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from pgkt_jax.config import RefineConfig
 from pgkt_jax.data.batch import People, stack_people
@@ -21,6 +19,7 @@ from pgkt_jax.retrieval import Neighbours
 from pgkt_jax.skeleton import Skeleton
 from pgkt_jax.stages.evaluate import BATCH, Labels
 from pgkt_jax.stages.refine import refined_labels
+from pgkt_jax.train.checkpoint import digest
 from pgkt_jax.train.log import Progress
 from pgkt_jax.train.state import TrainState
 from pgkt_jax.train.views import whole_box
@@ -99,14 +98,6 @@ def parts_of_classes(
     of_class = jnp.asarray(skeleton.part_classes)[:, None, None] == classes
     part = jnp.argmin(jnp.where(of_class, squared, jnp.inf), 0) + 1
     return jnp.where(classes == 0, 0, part).astype(jnp.uint8)
-
-
-def digest(tree: Any) -> str:
-    """Twelve hexadecimal digits that stand for the values of a pytree."""
-    hasher = hashlib.sha256()
-    for leaf in jax.tree.leaves(tree):
-        hasher.update(np.asarray(leaf).tobytes())
-    return hasher.hexdigest()[:12]
 
 
 def _as_json(config: RefineConfig) -> dict[str, Any]:

@@ -1,16 +1,20 @@
 """Checkpoints of a run folder: the latest two and the best, written while training goes on."""
 
 import dataclasses
+import hashlib
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
 from pgkt_jax.data.files import write_atomically
+from pgkt_jax.data.person import Person
 
 Tree = TypeVar("Tree")
 
@@ -75,9 +79,34 @@ def check_config(path: Path, config: Any) -> None:
         if found.get(name) != wanted.get(name)
     ]
     if differing:
-        raise ValueError(
-            f"{path}: this folder holds a run with another config ({'; '.join(differing)}): choose another folder"
-        )
+        raise ValueError(f"{path}: this folder holds another run ({'; '.join(differing)}): choose another folder")
+
+
+@dataclasses.dataclass(frozen=True)
+class _TrainedOn:
+    people: int
+    digest: str
+
+
+def check_people(folder: Path, people: Sequence[Person]) -> None:
+    """Writes whom a run trains on to `folder`/trained_on.json, or holds them against whom the run there trained on.
+
+    Raises:
+        ValueError: they differ.
+    """
+    if not (folder / "checkpoints").exists():
+        (folder / "trained_on.json").unlink(missing_ok=True)  # of a run that never began
+    folder.mkdir(parents=True, exist_ok=True)
+    values = [(person.image, person.label_map, person.joints, person.visible) for person in people]
+    check_config(folder / "trained_on.json", _TrainedOn(len(people), digest(values)))
+
+
+def digest(tree: Any) -> str:
+    """Twelve hexadecimal digits that stand for the values of a pytree."""
+    hasher = hashlib.sha256()
+    for leaf in jax.tree.leaves(tree):
+        hasher.update(np.asarray(leaf).tobytes())
+    return hasher.hexdigest()[:12]
 
 
 def _rank(metrics: dict[str, float]) -> float:

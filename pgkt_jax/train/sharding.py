@@ -13,6 +13,16 @@ def data_mesh() -> Mesh:
     return jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
 
 
+def check_batch(batch: int, name: str) -> None:
+    """Says before anything starts that a batch cannot be split over the devices; `name` is the field that sets it.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if batch < 1 or batch % jax.device_count():
+        raise ValueError(f"{name} = {batch} cannot be split over {jax.device_count()} devices: choose a multiple")
+
+
 def replicate(tree: Tree, mesh: Mesh) -> Tree:
     """Puts a whole copy on every device."""
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
