@@ -13,11 +13,12 @@ import numpy as np
 
 from pgkt_jax.config import Config, PriorKind
 from pgkt_jax.data.batch import People, stack_people
+from pgkt_jax.data.files import encode_png, write_atomically
 from pgkt_jax.data.folder import read_people_folder
 from pgkt_jax.data.sources import Splits, open_people, read_splits
 from pgkt_jax.geometry import image_box
 from pgkt_jax.prior import PoseBank, label_of_prior, make_prior, skeleton_label_map
-from pgkt_jax.report.figures import colorize, draw_joints, overlay, prior_picture
+from pgkt_jax.report.figures import colorize, contact_sheet, draw_joints, overlay, prior_picture
 from pgkt_jax.report.page import Chart, GalleryRow, difference_card, gain_cards, write_page
 from pgkt_jax.report.table import format_table
 from pgkt_jax.stages.evaluate import predict, score_people, write_results
@@ -30,7 +31,7 @@ from pgkt_jax.train.state import TrainState
 
 JOINTS, PIXELS = "photograph and joints", "photograph alone"
 PRIORS: tuple[PriorKind, ...] = ("part-level", "skeleton", "none")
-GALLERY = 8
+GALLERY, OVERVIEW = 8, 4
 
 
 @dataclass
@@ -118,6 +119,8 @@ def _write(config: Config, results: Results, bank: PoseBank, folder: Path) -> No
     write_results(folder / "results.json", results.rows, settings)
     full, semi = results.row("parsing, full"), results.row("parsing, semi")
     upper = results.row("parsing, all") if results.splits.all_have_masks else None
+    gallery = _gallery(results, bank, config.refine.k)
+    write_atomically(folder / "overview.png", encode_png(_overview(gallery)))
     with_prior = results.row("refined, part-level prior")
     write_page(
         folder / "report.html",
@@ -136,13 +139,21 @@ def _write(config: Config, results: Results, bank: PoseBank, folder: Path) -> No
             difference_card("prior above no prior", with_prior, results.row("refined, no prior")),
             difference_card("refined above prior", with_prior, results.row("prior alone")),
         ],
-        gallery=_gallery(results, bank, config.refine.k),
+        gallery=gallery,
         settings=settings,
         notes=NOTES,
         curves=[_curves("Refinement", folder, "refine-"), _curves("Parsing", folder, "parse-")],
     )  # fmt: skip
     print(format_table(results.rows, skeleton.classes))
     print(f"\n{folder / 'results.json'}\n{folder / 'report.html'}")
+
+
+def _overview(gallery: list[GalleryRow]) -> np.ndarray:
+    """One picture of the whole way, for a README: joints, prior, refined label, parse, truth."""
+    captions = ("photograph, joints", "part-level prior", "refined, part-level prior", "parsing, semi", "truth")
+    people = [dict(row.pictures) for row in gallery[:OVERVIEW]]
+    shown = ("joints", "prior", "refined", "parsed (no joints)", "truth")
+    return contact_sheet([[p[name] for name in captions] for p in people], captions=shown)
 
 
 NOTES = (
