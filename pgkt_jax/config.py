@@ -91,7 +91,7 @@ class ParseConfig:
     mirror: bool = True
     color: float = 0.0
     backbone: Literal["small"] = "small"
-    width: int = 24
+    width: int = 32
     scales: tuple[float, ...] = (1.0, 0.75, 0.5)
     attention_width: int = 512
     learning_rate: float = 1e-3
