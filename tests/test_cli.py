@@ -158,8 +158,8 @@ BAD = [
     ("refine", "tiny", ["--refine.k", "3"], None, "k = 3 out of n = 2"),
     ("refine", "tiny", ["--refine.n", "9"], None, "10 labelled people, not 4"),
     ("synthesize", "tiny", ["--refine.n", "9"], None, "10 labelled people, not 4"),
-    ("quickstart", "tiny", ["--refine.k", "5", "--refine.n", "5"], None, "a bank of 4"),
-    ("quickstart", "tiny", ["--refine.k", "3", "--refine.n", "5", "--data.labels", "1"], None, "a bank of 1"),
+    ("quickstart", "tiny", ["--refine.k", "5", "--refine.n", "5"], None, "6 labelled people, not 4"),
+    ("quickstart", "tiny", ["--refine.k", "3", "--refine.n", "5", "--data.labels", "1"], None, "6 labelled people, not 1"),
     ("refine", "tiny", ["--data.labels", "1"], None, "3 labelled people, not 1"),
 ]  # fmt: skip
 

@@ -123,8 +123,8 @@ def check_refinement(config: RefineConfig, labelled: Sequence[Person]) -> None:
     needed = config.n + 1 if config.prior == "part-level" else 1
     if not 1 <= config.k <= config.n or len(labelled) < needed:
         raise ValueError(
-            f"a prior of k = {config.k} out of n = {config.n} people wants 1 <= k <= n and {needed} labelled people "
-            f"(n and the person itself), not {len(labelled)}: set refine.k and refine.n"
+            f"a prior of k = {config.k} out of n = {config.n} people wants k <= n and {needed} labelled people, "
+            f"not {len(labelled)} (n, and the person itself): set refine.k and refine.n"
         )
 
 
