@@ -16,8 +16,9 @@ import pytest
 from PIL import Image
 
 from pgkt_jax.data import files
-from pgkt_jax.data.folder import PeopleError, PeopleWriter, read_people_folder
+from pgkt_jax.data.folder import PeopleError, read_people_folder
 from pgkt_jax.data.person import Person
+from pgkt_jax.data.writer import PeopleWriter
 from pgkt_jax.skeleton import IGNORE, PASCAL_PERSON, Skeleton
 
 STREET_PEOPLE = Path(__file__).parents[2] / "shared" / "data" / "street_people"

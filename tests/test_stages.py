@@ -20,9 +20,10 @@ from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
 from pgkt_jax.config import Config, DataConfig, ParseConfig, RefineConfig
 from pgkt_jax.data.batch import stack_people, take
-from pgkt_jax.data.folder import PeopleWriter, read_people_folder
+from pgkt_jax.data.folder import read_people_folder
 from pgkt_jax.data.puppets import draw_puppet
 from pgkt_jax.data.sources import open_people, read_splits
+from pgkt_jax.data.writer import PeopleWriter
 from pgkt_jax.prior import nearest_poses
 from pgkt_jax.skeleton import IGNORE, PASCAL_PERSON
 from pgkt_jax.stages import commands, parse, quickstart, refine

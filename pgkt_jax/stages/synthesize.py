@@ -11,8 +11,8 @@ import jax.numpy as jnp
 
 from pgkt_jax.config import RefineConfig
 from pgkt_jax.data.batch import People, stack_people
-from pgkt_jax.data.folder import PeopleWriter
 from pgkt_jax.data.person import Person
+from pgkt_jax.data.writer import PeopleWriter
 from pgkt_jax.geometry import box_pixels, segment_distance
 from pgkt_jax.prior import PoseBank, nearest_poses
 from pgkt_jax.retrieval import Neighbours
