@@ -10,11 +10,11 @@ from pgkt_jax.config import Config, DataConfig, ParseConfig, RefineConfig
 CONFIG = Config(
     data=DataConfig(people="people"),
     refine=RefineConfig(
-        size=(128, 96), zoom=(0.9, 1.3), color=0.5, k=5, n=8, depth=5, width=32, dropout_blocks=1, input_skip=True,
-        mirror_test=True, loss="cross-entropy", learning_rate=1e-3, decay_from=0.5, batch=8, steps=800, every=200,
+        size=(128, 96), zoom=(0.9, 1.3), color=0.3, k=5, n=8, depth=5, width=32, dropout_blocks=1, input_skip=True,
+        mirror_test=True, loss="cross-entropy", learning_rate=1e-3, decay_from=0.5, batch=8, steps=600, every=200,
     ),
     parse=ParseConfig(
-        size=(128, 96), zoom=(0.8, 1.4), shift=0.7, color=0.5, scales=(1.0, 0.5), attention_width=8,
-        mirror_test=True, learning_rate=0.1, drops=(460, 570), batch=8, steps=640, every=160,
+        size=(128, 96), zoom=(0.8, 1.4), shift=0.7, color=0.5, scales=(1.0, 0.5), attention_width=16,
+        mirror_test=True, learning_rate=0.03, drops=(490, 610), batch=8, steps=700, every=175,
     ),
 )  # fmt: skip

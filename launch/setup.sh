@@ -1,5 +1,6 @@
 # Sourced by the other scripts: leaves `python` at an interpreter that has this package with the extras named in EXTRAS.
 # Uses the active virtual environment or conda environment; where there is none, makes .venv beside this folder.
+pinned=()
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 if [ -z "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ]; then
   if [ ! -x .venv/bin/python ]; then
@@ -12,6 +13,8 @@ if [ -z "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ]; then
     [ -x .venv/bin/python ] || { echo "Python 3.11 or newer with venv is needed" >&2; exit 2; }
   fi
   . .venv/bin/activate
+  # In an environment of your own, what is there (a jax for your GPU) stays.
+  pinned=(--constraint constraints.txt)
 fi
 # Installing again costs a second where nothing changed.
-python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".${EXTRAS:+[$EXTRAS]}"
+python -m pip install --quiet --disable-pip-version-check ${pinned[@]+"${pinned[@]}"} --editable ".${EXTRAS:+[$EXTRAS]}"

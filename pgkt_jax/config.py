@@ -14,11 +14,13 @@ class DataConfig:
         people: `puppets`, or the path of a people folder.
         labels: how many people of split train keep their masks, in file order; None: all.
         max_side: larger images are reduced to this longer side, in pixels.
+        streamed: read the people to train on a batch at a time, for data sets larger than memory.
     """
 
     people: str = "puppets"
     labels: int | None = None
     max_side: int = 512
+    streamed: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class ParseConfig:
     mirror: bool = True
     color: float = 0.0
     backbone: Literal["small"] = "small"
-    width: int = 32
+    width: int = 24
     scales: tuple[float, ...] = (1.0, 0.75, 0.5)
     attention_width: int = 512
     learning_rate: float = 1e-3

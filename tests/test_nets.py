@@ -205,9 +205,9 @@ def test_unet_in_bfloat16_is_near_float32(unet):
 
 
 @pytest.mark.parametrize("size", [(16, 16), (17, 31), (33, 2)])
-def test_small_fcn_keeps_any_size(size):
+def test_small_fcn_gives_half_the_size_rounded_up(size):
     out = output_shape(lambda: SmallFCN(width=16, rngs=nnx.Rngs(0)), size, 3)
-    assert out.shape == (2, *size, 16)
+    assert out.shape == (2, -(-size[0] // 2), -(-size[1] // 2), 16)
 
 
 def test_small_fcn_drops_by_each_images_own_key_and_in_bfloat16_is_near_float32():
@@ -217,7 +217,9 @@ def test_small_fcn_drops_by_each_images_own_key_and_in_bfloat16_is_near_float32(
     out = run(params, x, keys)
     assert jnp.max(jnp.abs(out[0] - out[1])) > 0.1
     np.testing.assert_allclose(run(params, x, keys[::-1])[::-1], out, atol=1e-4)
-    assert jnp.mean(jnp.abs(half(params, x, keys) - out)) < 0.05 * jnp.mean(jnp.abs(out))
+    with jax.numpy_dtype_promotion("standard"):  # flax's GroupNorm promotes bfloat16 by itself
+        rough = half(params, x, keys)
+    assert jnp.mean(jnp.abs(rough.astype(jnp.float32) - out)) < 0.05 * jnp.mean(jnp.abs(out))
 
 
 class OneConv(nnx.Module):

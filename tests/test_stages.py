@@ -204,6 +204,13 @@ def test_other_settings_in_a_finished_folder_are_refused_and_nothing_is_lost(run
     assert contents(run.folder / "parse-full") == before
 
 
+def test_streamed_people_train_the_same_network(run, tmp_path):
+    streamed = read_splits(open_people(run.config.data.people), labels=LABELS, max_side=max(SIZE), streamed=True)
+    found = parse.train_parsing(run.config.parse, streamed.labelled, streamed, tmp_path / "streamed")
+    known = parse.train_parsing(run.config.parse, run.splits.labelled, run.splits, run.folder / "parse-full")
+    jax.tree.map(partial(np.testing.assert_allclose, atol=1e-4), found.params, known.params)
+
+
 def test_other_people_in_a_finished_folder_are_refused_and_nothing_is_lost(run):
     fewer = read_splits(open_people(run.config.data.people), labels=LABELS - 1)
     before = contents(run.folder)

@@ -1,13 +1,15 @@
 """Where the people of a run come from, and who of them has a mask."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, overload, runtime_checkable
 
 import cv2
 import numpy as np
 
+from pgkt_jax.config import DataConfig
 from pgkt_jax.data.batch import canvas_of
 from pgkt_jax.data.folder import read_people_folder
 from pgkt_jax.data.person import Person
@@ -39,7 +41,7 @@ def open_people(data: str) -> Source:
 
 @dataclass(frozen=True)
 class Splits:
-    """The people of a run, read into memory.
+    """The people of a run: in memory, or read whenever they are looked at.
 
     Attributes:
         skeleton: the kind of body.
@@ -47,19 +49,18 @@ class Splits:
         keypoints_only: people whose masks are hidden from the run (D_p).
         hidden: the same people with the masks, if they have any, that only the upper bound and analyses may see.
         val, test: labelled people that choices are made on, and that are scored once.
+        canvas: the (H, W) that holds every image: one size for all, so that what is compiled once serves all.
+        streamed: whether labelled, keypoints_only and hidden are read again and again, a batch at a time.
     """
 
     skeleton: Skeleton
-    labelled: list[Person]
-    keypoints_only: list[Person]
-    hidden: list[Person]
-    val: list[Person]
-    test: list[Person]
-
-    @property
-    def canvas(self) -> tuple[int, int]:
-        """The (H, W) that holds every image: one size for all, so that what is compiled once serves all."""
-        return canvas_of([*self.labelled, *self.hidden, *self.val, *self.test])
+    labelled: Sequence[Person]
+    keypoints_only: Sequence[Person]
+    hidden: Sequence[Person]
+    val: Sequence[Person]
+    test: Sequence[Person]
+    canvas: tuple[int, int]
+    streamed: bool = False
 
     @property
     def all_have_masks(self) -> bool:
@@ -67,30 +68,65 @@ class Splits:
         return all(person.label_map is not None for person in self.hidden)
 
 
-def read_splits(source: Source, *, labels: int | None = None, max_side: int = 512) -> Splits:
+class Mapped(Sequence[Person]):
+    """People of several sequences one after the other, each changed by a function when it is looked at."""
+
+    def __init__(self, *people: Sequence[Person], change: Callable[[Person], Person] = lambda person: person):
+        self._sources = [(source, row) for source in people for row in range(len(source))]
+        self._change = change
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+    @overload
+    def __getitem__(self, row: int) -> Person: ...
+    @overload
+    def __getitem__(self, row: slice) -> "Mapped": ...
+    def __getitem__(self, row: int | slice) -> "Person | Mapped":
+        if isinstance(row, slice):
+            chosen = Mapped(change=self._change)
+            chosen._sources = self._sources[row]
+            return chosen
+        source, at = self._sources[row]
+        return self._change(source[at])
+
+
+def splits_of(config: DataConfig) -> Splits:
+    """The people that a run is set to; raises as `open_people` and `read_splits`."""
+    source = open_people(config.people)
+    return read_splits(source, labels=config.labels, max_side=config.max_side, streamed=config.streamed)
+
+
+def read_splits(source: Source, *, labels: int | None = None, max_side: int = 512, streamed: bool = False) -> Splits:
     """Reads splits train, val, test and poses (may be absent); the first `labels` people of train keep their masks.
 
-    Images whose longer side exceeds `max_side` pixels are reduced with their joints and label maps.
+    Images whose longer side exceeds `max_side` pixels are reduced with their joints and label maps. With `streamed`,
+    the people to train on are not kept in memory but read a batch at a time, on canvases of `max_side` squared.
 
     Raises:
         ValueError: a split is missing or empty, `labels` exceeds train, or a person who must have a mask has none.
     """
-    names = ["train", "val", "test", *(["poses"] if source.splits.get("poses") else [])]
-    read = {name: [_reduced(person, max_side) for person in source.split(name)] for name in names}
-    train, val, test, poses = (read.get(name, []) for name in ("train", "val", "test", "poses"))
+    reduced = partial(_reduced, max_side=max_side)
+    train: Sequence[Person] = Mapped(source.split("train"), change=reduced)
+    val, test = ([reduced(person) for person in source.split(name)] for name in ("val", "test"))
+    poses: Sequence[Person] = Mapped(*([source.split("poses")] if source.splits.get("poses") else []), change=reduced)
+    if not streamed:
+        train, poses = list(train), list(poses)
     labels = len(train) if labels is None else labels
     if not 1 <= labels <= len(train):
         raise ValueError(f"labels = {labels}: split train has {len(train)} people, choose 1 to {len(train)}")
-    hidden = train[labels:] + poses
-    for split, people in (("train", train[:labels]), ("val", val), ("test", test)):
+    labelled, hidden = train[:labels], Mapped(train[labels:], poses)
+    for split, people in (("train", labelled), ("val", val), ("test", test)):
         for person in people:
             if person.label_map is None:
                 raise ValueError(f"people.json: person {person.id}: parts: a person of split {split} needs a label map")
-    if not hidden:
+    if not len(hidden):
         raise ValueError(
             "there is nobody with keypoints only: split poses is empty and every person of train has a mask"
         )
-    return Splits(source.skeleton, train[:labels], [replace(p, label_map=None) for p in hidden], hidden, val, test)
+    keypoints_only = Mapped(hidden, change=lambda person: replace(person, label_map=None))
+    canvas = (max_side, max_side) if streamed else canvas_of([*labelled, *hidden, *val, *test])
+    return Splits(source.skeleton, labelled, keypoints_only, hidden, val, test, canvas, streamed)
 
 
 def _reduced(person: Person, max_side: int) -> Person:

@@ -10,7 +10,7 @@ import jax
 from pgkt_jax.config import Config, RefineConfig
 from pgkt_jax.data.batch import stack_people
 from pgkt_jax.data.folder import read_people_folder
-from pgkt_jax.data.sources import Splits, open_people, read_splits
+from pgkt_jax.data.sources import Mapped, Splits, splits_of
 from pgkt_jax.prior import PoseBank
 from pgkt_jax.report.table import format_table
 from pgkt_jax.stages.evaluate import predict, score_people, write_results
@@ -19,11 +19,6 @@ from pgkt_jax.stages.quickstart import quickstart
 from pgkt_jax.stages.refine import train_refinement
 from pgkt_jax.stages.synthesize import SPLIT, synthesize
 from pgkt_jax.train.state import TrainState
-
-
-def _splits(config: Config) -> Splits:
-    data = config.data
-    return read_splits(open_people(data.people), labels=data.labels, max_side=data.max_side)
 
 
 def _refiner(config: RefineConfig, splits: Splits, folder: Path) -> tuple[TrainState, PoseBank]:
@@ -37,12 +32,12 @@ def run_quickstart(config: Config, folder: Path) -> None:
 
 def run_refine(config: Config, folder: Path) -> None:
     """train the refinement network (--refine.prior part-level | skeleton | none)"""
-    _refiner(config.refine, _splits(config), folder)
+    _refiner(config.refine, splits_of(config.data), folder)
 
 
 def run_synthesize(config: Config, folder: Path) -> None:
     """part labels for people with keypoints only, by the folder's refinement network (trained first if need be)"""
-    splits = _splits(config)
+    splits = splits_of(config.data)
     state, bank = _refiner(config.refine, splits, folder)
     ids = [person.id for person in splits.labelled]
     synthesize(
@@ -52,21 +47,22 @@ def run_synthesize(config: Config, folder: Path) -> None:
 
 def run_parse(config: Config, folder: Path) -> None:
     """train the parsing network on masks and, where `synthesize` has left them, synthesised labels"""
-    splits = _splits(config)
+    splits = splits_of(config.data)
     _parser(config, splits, folder)
 
 
 def _parser(config: Config, splits: Splits, folder: Path) -> TrainState:
-    extra = list(read_people_folder(folder / "synthesised").split(SPLIT)) if (folder / "synthesised").exists() else []
-    name = "semi" if extra else "full"
+    synthesised = folder / "synthesised"
+    extra = read_people_folder(synthesised).split(SPLIT) if synthesised.exists() else []
+    name = "semi" if len(extra) else "full"
     return train_parsing(
-        config.parse, [*splits.labelled, *extra], splits, folder / f"parse-{name}", title=f"parse ({name})"
+        config.parse, Mapped(splits.labelled, extra), splits, folder / f"parse-{name}", title=f"parse ({name})"
     )
 
 
 def run_evaluate(config: Config, folder: Path) -> None:
     """IoU of the folder's parsing network on split test, at each image's own size"""
-    splits = _splits(config)
+    splits = splits_of(config.data)
     state = _parser(config, splits, folder)
     people = stack_people(splits.test, splits.canvas)
     label = jax.jit(lambda state, batch: parsed_labels(config.parse, state, batch))

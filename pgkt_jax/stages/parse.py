@@ -16,8 +16,9 @@ from pgkt_jax.nets.attention import AttentionToScale, Backbone
 from pgkt_jax.nets.fcn import SmallFCN
 from pgkt_jax.skeleton import Skeleton
 from pgkt_jax.stages.evaluate import Labels, both_ways, masks_to_labels, predict, score_people
+from pgkt_jax.stages.feed import feed
 from pgkt_jax.train.checkpoint import check_people
-from pgkt_jax.train.loop import Resident, fit
+from pgkt_jax.train.loop import fit
 from pgkt_jax.train.losses import cross_entropy
 from pgkt_jax.train.optim import sgd
 from pgkt_jax.train.sharding import check_batch
@@ -100,7 +101,7 @@ def train_parsing(
     check_batch(config.batch, "parse.batch")
     check_people(folder, people)
     skeleton = splits.skeleton
-    data = Resident(stack_people(people, splits.canvas), config.batch, config.seed)
+    data = feed(people, splits, batch=config.batch, seed=config.seed)
     tx = sgd(
         config.learning_rate, drops=config.drops, momentum=config.momentum, weight_decay=config.weight_decay,
         classifier=config.classifier,

@@ -15,7 +15,7 @@ from pgkt_jax.config import Config, PriorKind
 from pgkt_jax.data.batch import People, stack_people
 from pgkt_jax.data.files import encode_png, write_atomically
 from pgkt_jax.data.folder import read_people_folder
-from pgkt_jax.data.sources import Splits, open_people, read_splits
+from pgkt_jax.data.sources import Mapped, Splits, splits_of
 from pgkt_jax.geometry import image_box
 from pgkt_jax.prior import PoseBank, label_of_prior, make_prior, skeleton_label_map
 from pgkt_jax.report.figures import colorize, contact_sheet, draw_joints, overlay, prior_picture
@@ -57,7 +57,7 @@ def quickstart(config: Config, folder: Path) -> Results:
     Raises:
         ValueError: the data has problems, or the folder holds a run with other settings.
     """
-    splits = read_splits(open_people(config.data.people), labels=config.data.labels, max_side=config.data.max_side)
+    splits = splits_of(config.data)
     check_refinement(config.refine, splits.labelled)
     check_batch(config.parse.batch, "parse.batch")
     results = Results(splits, stack_people(splits.test, splits.canvas))
@@ -68,10 +68,10 @@ def quickstart(config: Config, folder: Path) -> Results:
         dataclasses.replace(config.refine, prior="part-level"), refiners["part-level"], bank, splits.keypoints_only,
         folder / "synthesised", canvas=splits.canvas, bank_ids=[person.id for person in splits.labelled],
     )  # fmt: skip
-    synthesised = list(read_people_folder(folder / "synthesised").split(SPLIT))
+    synthesised = read_people_folder(folder / "synthesised").split(SPLIT)
     parsers = {"full": [], "semi": synthesised, **({"all": splits.hidden} if splits.all_have_masks else {})}
     for name, extra in parsers.items():
-        people = [*splits.labelled, *extra]
+        people = Mapped(splits.labelled, extra)
         run = folder / f"parse-{name}"
         state = train_parsing(config.parse, people, splits, run, title=f"parse ({name})")
         results.add(f"parsing, {name}", PIXELS, _predict(parsed_labels, config.parse, state, results.test))

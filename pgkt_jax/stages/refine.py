@@ -17,8 +17,9 @@ from pgkt_jax.nets.unet import UNet
 from pgkt_jax.prior import PoseBank, make_prior, skeleton_label_map
 from pgkt_jax.skeleton import Skeleton
 from pgkt_jax.stages.evaluate import Labels, both_ways, masks_to_labels, predict, score_people
+from pgkt_jax.stages.feed import feed
 from pgkt_jax.train.checkpoint import check_people
-from pgkt_jax.train.loop import Resident, fit
+from pgkt_jax.train.loop import fit
 from pgkt_jax.train.losses import cross_entropy, mask_l1
 from pgkt_jax.train.optim import adam
 from pgkt_jax.train.sharding import check_batch
@@ -138,7 +139,7 @@ def train_refinement(config: RefineConfig, splits: Splits, folder: Path) -> tupl
     check_refinement(config, labelled)
     check_people(folder, labelled)
     bank = bank_of(labelled, skeleton)
-    people = stack_people(labelled, splits.canvas, range(len(labelled)))
+    data = feed(labelled, splits, batch=config.batch, seed=config.seed, bank_rows=range(len(labelled)))
     steps = config.epochs * len(labelled) // config.batch if config.steps is None else config.steps
     tx = adam(config.learning_rate, beta1=config.beta1, steps=steps, decay_from=config.decay_from)
     state = TrainState.create(refinement_network(config, skeleton), tx, config.seed)
@@ -151,7 +152,7 @@ def train_refinement(config: RefineConfig, splits: Splits, folder: Path) -> tupl
         return {"miou": score_people(labels, val, skeleton)["miou"]}
 
     state = fit(
-        state, refine_step(config), bank, Resident(people, config.batch, config.seed),
+        state, refine_step(config), bank, data,
         title=f"refine ({config.prior} prior)", config=config, folder=folder, steps=steps,
         every=config.every, evaluate=evaluate,
     )  # fmt: skip
