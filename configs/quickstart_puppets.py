@@ -13,7 +13,7 @@ CONFIG = Config(
     data=DataConfig(people="puppets"),
     refine=RefineConfig(
         size=(128, 96), zoom=(0.9, 1.3), color=0.3, k=5, n=8, depth=5, width=32, dropout_blocks=1, input_skip=True,
-        mirror_test=True, loss="cross-entropy", learning_rate=1e-3, decay_from=0.5, batch=8, steps=300, every=100,
+        mirror_test=True, loss="cross-entropy", learning_rate=1e-3, decay_from=0.5, batch=8, steps=200, every=100,
     ),
     parse=ParseConfig(
         size=(128, 96), zoom=(0.8, 1.4), shift=0.7, color=0.5, scales=(1.0, 0.5), attention_width=16,

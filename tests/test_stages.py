@@ -501,8 +501,7 @@ def fields_read(module, owner):
 @pytest.mark.parametrize(
     ("config", "module", "owner"),
     [
-        (DataConfig, "stages/quickstart.py", "data"),
-        (DataConfig, "stages/commands.py", "data"),
+        (DataConfig, "data/sources.py", "config"),
         (RefineConfig, "stages/refine.py", "config"),
         (ParseConfig, "stages/parse.py", "config"),
         (Config, "stages/quickstart.py", "config"),
