@@ -256,7 +256,7 @@ def prior_from(
     def add(total: Array, neighbour: tuple[Array, Array]) -> tuple[Array, None]:
         return total + morphed(neighbour), None
 
-    # One neighbour after the other: less memory, a quarter of the compile time, and on CPUs 1.5 times as fast as a
+    # One neighbour after the other: less memory, and on CPUs a third of the compile time and twice the speed of a
     # program with all of them unrolled. The first starts the sum, which so has the axes that shard_map wants of it.
     picked = (neighbours.indices, neighbours.valid)
     total, _ = jax.lax.scan(add, morphed((picked[0][0], picked[1][0])), jax.tree.map(lambda leaf: leaf[1:], picked))

@@ -45,7 +45,7 @@ def resize(x: Float[Array, "B h w C"], size: tuple[int, ...]) -> Float[Array, "B
 class DownConv(nnx.Module):
     """4 x 4 convolution of stride 2, padding 1: [B, h, w, in] -> [B, h / 2, w / 2, out]; h and w even.
 
-    On CPUs it is four matrix products over 2 x 2 blocks: XLA's CPU backend differentiates a strided convolution two to
+    On CPUs it is four matrix products over 2 x 2 blocks: XLA's CPU backend differentiates a strided convolution up to
     three times slower than that.
     """
 

@@ -27,7 +27,7 @@ Step = Callable[[TrainState, Any, People], tuple[TrainState, dict[str, jax.Array
 @dataclass(frozen=True)
 class Resident:
     """A data set that lives in memory whole. On an accelerator many steps run inside one `lax.scan`; on a CPU, where
-    XLA runs convolutions inside a loop on one thread and several times slower, every step is a call of its own.
+    that was measured to be up to ten times slower, every step is a call of its own.
     """
 
     people: People
