@@ -15,11 +15,11 @@ from pgkt_jax.config import Config, DataConfig, ParseConfig, RefineConfig
 CONFIG = Config(
     data=DataConfig(people="puppets"),
     refine=RefineConfig(
-        size=(128, 96), zoom=(0.9, 1.3), color=0.3, k=5, n=8, depth=5, width=32, dropout_blocks=1, input_skip=True,
-        mirror_test=True, loss="cross-entropy", learning_rate=1e-3, decay_from=0.5, batch=8, steps=200, every=100,
+        size=(128, 64), zoom=(0.9, 1.3), color=0.3, k=5, n=8, depth=5, width=32, dropout_blocks=1, input_skip=True,
+        mirror_test=True, loss="cross-entropy", learning_rate=1e-3, decay_from=0.5, batch=8, steps=300, every=100,
     ),
     parse=ParseConfig(
-        size=(128, 96), zoom=(0.8, 1.4), shift=0.7, color=0.5, scales=(1.0, 0.5), attention_width=16,
-        mirror_test=True, learning_rate=0.03, drops=(400, 500), batch=8, steps=560, every=140,
+        size=(128, 64), zoom=(0.95, 1.1), color=0.1, scales=(1.0, 0.5), attention_width=16,
+        mirror_test=True, learning_rate=0.06, drops=(800, 1000), batch=4, steps=1100, every=275,
     ),
 )  # fmt: skip

@@ -14,12 +14,14 @@ class DataConfig:
         people: `puppets`, or the path of a people folder.
         labels: how many people of split train keep their masks, in file order; None: all.
         max_side: larger images are reduced to this longer side, in pixels.
+        all_visible: take every joint as visible, whatever its confidence.
         streamed: read the people to train on a batch at a time, for data sets larger than memory.
     """
 
     people: str = "puppets"
     labels: int | None = None
     max_side: int = 512
+    all_visible: bool = False
     streamed: bool = False
 
 

@@ -1,5 +1,6 @@
 """From people to batches: canvases, the order of an epoch, streaming, and who of a data set has a mask."""
 
+import dataclasses
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -254,3 +255,10 @@ def test_a_reduced_person_keeps_its_joints_on_what_they_marked(size):
 
 def test_a_small_person_stays_as_it_is():
     assert read_splits(everybody(), max_side=7).labelled[0] is PEOPLE[1]
+
+
+def test_all_visible_takes_every_joint_of_everybody_as_visible():
+    unseen = [dataclasses.replace(person, visible=np.zeros_like(person.visible)) for person in PEOPLE[2:4]]
+    splits = read_splits(everybody(train=unseen), labels=1, all_visible=True)
+    groups = (splits.labelled, splits.keypoints_only, splits.hidden, splits.val, splits.test)
+    assert all(person.visible.all() for group in groups for person in group)

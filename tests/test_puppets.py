@@ -63,7 +63,7 @@ def test_joints_are_mostly_visible_and_always_inside_when_visible(people: Sequen
     joints = np.stack([p.joints for p in people])[visible]
     assert 0.9 < visible.mean() < 1
     assert (joints > -0.5001).all()
-    assert (joints < (95.5001, 127.5001)).all()
+    assert (joints < (63.5001, 127.5001)).all()
 
 
 def test_limbs_lie_in_their_parts(people: Sequence[Person]) -> None:

@@ -1,6 +1,5 @@
 """The stages: one tiny run of the whole method, looked at from all sides."""
 
-import ast
 import dataclasses
 import json
 import math
@@ -25,15 +24,12 @@ from pgkt_jax.data.puppets import draw_puppet
 from pgkt_jax.data.sources import open_people, read_splits
 from pgkt_jax.data.writer import PeopleWriter
 from pgkt_jax.prior import nearest_poses
-from pgkt_jax.skeleton import IGNORE, PASCAL_PERSON
+from pgkt_jax.skeleton import PASCAL_PERSON
 from pgkt_jax.stages import commands, parse, quickstart, refine
-from pgkt_jax.stages.evaluate import BATCH, masks_to_labels, predict, score_people, write_results
 from pgkt_jax.stages.refine import network_input, refine_step, refinement_network, train_refinement
 from pgkt_jax.stages.synthesize import SPLIT, digest, parts_of_classes, synthesize
-from pgkt_jax.train.metrics import confusion_matrix, score
 from pgkt_jax.train.state import TrainState
 
-PACKAGE = Path(commands.__file__).parents[1]
 SIZE = (32, 24)
 COUNTS = {"train": 8, "val": 2, "test": 3, "poses": 6}
 LABELS = 5
@@ -232,6 +228,23 @@ def test_evaluate_repeats_the_row_of_the_parsing_network_and_prints_its_settings
     assert '"split": "test"' in printed
 
 
+def test_evaluate_trains_nothing(run, tmp_path):
+    with pytest.raises(ValueError, match="no trained parsing network"):
+        commands.COMMANDS["evaluate"](run.config, tmp_path)
+    assert not any(tmp_path.iterdir())
+
+
+def test_priors_are_scored_for_the_ks_of_table_2(run, tmp_path, capsys):
+    config = dataclasses.replace(run.config, data=dataclasses.replace(run.config.data, labels=7, all_visible=True))
+    commands.COMMANDS["priors"](config, tmp_path)
+    rows = {row["name"]: row for row in json.loads((tmp_path / "priors.json").read_text())["rows"]}
+    assert list(rows) == ["sticks", *(f"part-level prior, k = {k}" for k in (1, 3, 5, 7))]
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in rows)
+    with pytest.raises(ValueError, match="priors of 7 people want as many labelled people, not 5"):
+        commands.COMMANDS["priors"](run.config, tmp_path / "few")
+
+
 # --- Synthesis ------------------------------------------------------------------------------------
 
 
@@ -393,7 +406,7 @@ def test_without_exclusion_the_prior_is_of_the_person_himself(run, refiner):
 def test_the_channels_of_the_refinement_network(run, refiner, prior, channels):
     config = dataclasses.replace(run.config.refine, prior=prior)
     network = nnx.eval_shape(lambda: refinement_network(config, PASCAL_PERSON))
-    assert network.downs[0].kernel.shape[2] == channels
+    assert network.hourglass.downs[0].kernel.shape[2] == channels
     joints = jax.ShapeDtypeStruct((PASCAL_PERSON.num_joints, 2), jnp.float32)
     seen = jax.eval_shape(
         partial(network_input, config),
@@ -426,98 +439,6 @@ def test_the_parsing_network_never_sees_joints(run):
     )
     labels = jax.jit(lambda people: parse.parsed_labels(run.config.parse, state, people))
     np.testing.assert_array_equal(labels(batch), labels(garbage))
-
-
-# --- Labels and scores ----------------------------------------------------------------------------
-
-
-def test_masks_count_from_a_half_and_logits_by_the_largest():
-    box = jnp.array([[-0.5, -0.5, 2.5, 1.5]])
-    masks = jnp.array([[[[0.5, 0.4], [0.4, 0.49], [0.6, 0.7]], [[0.0, 0.0], [0.5, 0.51], [1.0, 0.2]]]])
-    expected = [[[1, 0, 2], [0, 2, 1]]]
-    np.testing.assert_array_equal(masks_to_labels(masks, box, (2, 3), masks=True), expected)
-    logits = jnp.concatenate([jnp.full((1, 2, 3, 1), 0.45), masks], -1)
-    expected = [[[1, 2, 2], [0, 2, 1]]]
-    np.testing.assert_array_equal(masks_to_labels(logits, box, (2, 3), masks=False), expected)
-
-
-def test_masks_are_interpolated_before_they_are_decided():
-    """Seen at half the size: the border between .9 and 0 lies where linear interpolation crosses .5, not half way."""
-    masks = jnp.array([[[[0.9], [0.0]]]])
-    labels = masks_to_labels(masks, jnp.array([[-0.5, -0.5, 7.5, 0.5]]), (1, 8), masks=True)
-    at = (np.arange(8) + 0.5) / 4 - 0.5
-    np.testing.assert_array_equal(labels[0, 0], np.interp(at, [0, 1], [0.9, 0]) >= 0.5)
-
-
-def test_predict_keeps_the_order_and_compiles_one_batch_size(run):
-    people = stack_people(run.splits.hidden, run.splits.canvas, range(len(run.splits.hidden)))
-    assert people.size % BATCH
-    sizes = set()
-
-    def label(batch):
-        sizes.add(batch.size)
-        return jnp.asarray(np.broadcast_to(batch.bank_rows[:, None, None], batch.label_maps.shape).astype(np.uint8))
-
-    labels = predict(label, people)
-    assert sizes == {BATCH}
-    np.testing.assert_array_equal(labels[:, 0, 0], np.arange(people.size))
-
-
-def test_the_canvas_around_an_image_does_not_count():
-    small, large = (
-        dataclasses.replace(person, image=person.image[:h], label_map=person.label_map[:h])
-        for person, h in ((draw_puppet(0, size=SIZE), 20), (draw_puppet(1, size=SIZE), 32))
-    )
-    people = stack_people([small, large], SIZE)
-    assert (people.label_maps[0, 20:] == IGNORE).all()
-    truth = PASCAL_PERSON.class_lut[people.label_maps]
-    labels = np.where(truth == IGNORE, 3, truth)
-    assert score_people(labels, people, PASCAL_PERSON)["miou"] == 1
-
-
-def test_a_class_that_is_nowhere_is_null_in_the_results(tmp_path):
-    """NaN is no JSON: other programs could not read the file."""
-    classes = np.array([[0, 1, 2]], np.uint8)
-    row = {"name": "x", **score([confusion_matrix(classes, classes, 4)], ("background", "a", "b", "c"))}
-    write_results(tmp_path / "results.json", [row], {"size": (2, 3)})
-    document = json.loads((tmp_path / "results.json").read_text(), parse_constant=pytest.fail)
-    expected = {"name": "x", "miou": 1.0, "iou": {"background": 1.0, "a": 1.0, "b": 1.0, "c": None}}
-    assert document == {"rows": [expected], "settings": {"size": [2, 3]}}
-
-
-# --- Configs --------------------------------------------------------------------------------------
-
-
-def fields_read(module, owner):
-    """Names X of every `owner.X` or `something.owner.X` in a module of the package."""
-    for node in ast.walk(ast.parse((PACKAGE / module).read_text())):
-        if isinstance(node, ast.Attribute):
-            base = node.value
-            name = base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", None)
-            if name == owner:
-                yield node.attr
-
-
-@pytest.mark.parametrize(
-    ("config", "module", "owner"),
-    [
-        (DataConfig, "data/sources.py", "config"),
-        (RefineConfig, "stages/refine.py", "config"),
-        (ParseConfig, "stages/parse.py", "config"),
-        (Config, "stages/quickstart.py", "config"),
-        (Config, "stages/commands.py", "config"),
-    ],
-)
-def test_every_field_is_read(config, module, owner):
-    fields = {field.name for field in dataclasses.fields(config)}
-    assert fields <= set(fields_read(module, owner))
-
-
-def test_every_field_is_documented():
-    for config in (DataConfig, RefineConfig, ParseConfig):
-        listed = config.__doc__.split("Attributes:")[1]
-        names = {name for line in re.findall(r"^ {8}([\w, ]+):", listed, re.MULTILINE) for name in line.split(", ")}
-        assert names == {field.name for field in dataclasses.fields(config)}
 
 
 # --- Too few people -------------------------------------------------------------------------------

@@ -18,12 +18,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar
 
 import numpy as np
 
 from pgkt_jax.data import checks, files
-from pgkt_jax.data.person import Person
+from pgkt_jax.data.person import LazyPeople, Person
 from pgkt_jax.skeleton import SKELETONS, Skeleton
 
 MAX_PEOPLE_BYTES = 512 * 2**20
@@ -95,25 +95,6 @@ class Entry:
 
 
 @dataclass(frozen=True, eq=False)
-class _Split(Sequence[Person]):
-    """The people of one split; pictures are decoded at every access and never kept."""
-
-    entries: tuple[Entry, ...]
-
-    def __len__(self) -> int:
-        return len(self.entries)
-
-    @overload
-    def __getitem__(self, index: int) -> Person: ...
-    @overload
-    def __getitem__(self, index: slice) -> "_Split": ...
-    def __getitem__(self, index: int | slice) -> "Person | _Split":
-        if isinstance(index, slice):
-            return _Split(self.entries[index])
-        return self.entries[index].read()
-
-
-@dataclass(frozen=True, eq=False)
 class PeopleFolder:
     """A people folder, checked by `read_people_folder`; its entries stand in the order of people.json."""
 
@@ -135,7 +116,7 @@ class PeopleFolder:
         if name not in self.splits:
             there = ", ".join(f"{split} ({count})" for split, count in self.splits.items()) or "none at all"
             raise ValueError(f"{self.root} has nobody in a split {name!r}; its splits are: {there}")
-        return _Split(tuple(entry for entry in self.entries if entry.split == name))
+        return LazyPeople([entry for entry in self.entries if entry.split == name], Entry.read)
 
 
 def read_people_folder(root: str | Path, *, skeleton: Skeleton | None = None) -> PeopleFolder:

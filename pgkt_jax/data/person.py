@@ -1,6 +1,8 @@
-"""The one record that every data source gives."""
+"""The one record that every data source gives, and sequences of it that hold nothing in memory."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, overload
 
 import numpy as np
 
@@ -39,3 +41,36 @@ def mirror_person(person: Person, skeleton: Skeleton) -> Person:
         visible=person.visible[swap],
         label_map=None if label_map is None else skeleton.part_mirror_lut[label_map[:, ::-1]],
     )
+
+
+class LazyPeople(Sequence[Person]):
+    """People who are read, drawn or changed whenever one of them is looked at, and not kept.
+
+    Args:
+        items: what stands for each of them.
+        make: the person of an item.
+    """
+
+    def __init__(self, items: Sequence[Any], make: Callable[[Any], Person]):
+        self._items, self._make = items, make
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @overload
+    def __getitem__(self, row: int) -> Person: ...
+    @overload
+    def __getitem__(self, row: slice) -> "LazyPeople": ...
+    def __getitem__(self, row: int | slice) -> "Person | LazyPeople":
+        chosen = self._items[row]
+        return LazyPeople(chosen, self._make) if isinstance(row, slice) else self._make(chosen)
+
+
+def joined(*groups: Sequence[Person]) -> LazyPeople:
+    """People of several sequences, one after the other."""
+    return LazyPeople([(group, row) for group in groups for row in range(len(group))], lambda at: at[0][at[1]])
+
+
+def changed(people: Sequence[Person], change: Callable[[Person], Person]) -> LazyPeople:
+    """People, each changed by a function when it is looked at."""
+    return LazyPeople(range(len(people)), lambda row: change(people[row]))

@@ -32,9 +32,11 @@ _ARMS: dict[str, tuple[Range, Range, Range, Angles]] = {
     "telephoning": ((0, 45), (3, 25), (115, 145), (-0.1, -0.5, 1)),
 }
 
+_STANDING_ARMS = ("hanging",) * 4 + ("swinging", "on hips", "crossed", "behind", "telephoning")
+
 # Flexion, abduction and knee of the leading and of the trailing leg, the trunk's lean, arms that go with it.
 _ACTIONS: dict[str, tuple[_Leg, _Leg, Range, tuple[str, ...]]] = {
-    "standing": (((-5, 12), (0, 12), (0, 12)), ((-8, 8), (0, 12), (0, 12)), (-6, 10), tuple(_ARMS)),
+    "standing": (((-5, 12), (0, 12), (0, 12)), ((-8, 8), (0, 12), (0, 12)), (-6, 10), _STANDING_ARMS),
     "astride": (((-5, 25), (12, 32), (0, 30)), ((-15, 10), (12, 32), (0, 20)), (-6, 20), tuple(_ARMS)),
     "walking": (((15, 40), (0, 8), (0, 25)), ((-32, -8), (0, 8), (5, 50)), (0, 10), ("hanging", "swinging")),
     "running": (((35, 85), (0, 10), (50, 115)), ((-40, -5), (0, 10), (20, 110)), (5, 25), ("pumping",)),
@@ -44,6 +46,7 @@ _ACTIONS: dict[str, tuple[_Leg, _Leg, Range, tuple[str, ...]]] = {
     "kicking": (((40, 100), (0, 35), (0, 45)), ((-8, 8), (0, 10), (0, 20)), (-22, 8), ("spread", "swinging")),
     "bending": (((0, 20), (0, 15), (0, 30)), ((-5, 15), (0, 15), (0, 30)), (40, 95), ("hanging", "reaching")),
 }
+_ACTION_SHARES = (0.45, 0.1, 0.27, 0.05, 0.04, 0.02, 0.02, 0.03, 0.02)
 
 
 @dataclass(frozen=True)
@@ -67,12 +70,13 @@ class Pose:
     @staticmethod
     def random(rng: np.random.Generator) -> "Pose":
         """What people do, seen from any side."""
-        lead, trail, lean_range, usual_arms = _ACTIONS[pick(rng, tuple(_ACTIONS))]
+        action = rng.choice(list(_ACTIONS), p=_ACTION_SHARES)
+        lead, trail, lean_range, usual_arms = _ACTIONS[action]
         legs = (_drawn(rng, lead), _drawn(rng, trail))
-        first = pick(rng, usual_arms if rng.random() < 0.8 else tuple(_ARMS))
+        first = pick(rng, usual_arms if rng.random() < 0.9 else tuple(_ARMS))
         modes = (first, first if rng.random() < 0.55 else pick(rng, tuple(_ARMS)))
         lean = rng.uniform(*lean_range)
-        side_of_camera = rng.choice([0, 180, 90, -90, rng.uniform(-180, 180)], p=[0.35, 0.2, 0.1, 0.1, 0.25])
+        side_of_camera = rng.choice([0, 180, 90, -90, rng.uniform(-180, 180)], p=[0.6, 0.2, 0.06, 0.06, 0.08])
         return Pose(
             arms=(_drawn_arm(rng, modes[0]), _drawn_arm(rng, modes[1])),
             legs=legs if rng.random() < 0.5 else legs[::-1],

@@ -93,10 +93,10 @@ class Cloth:
     def random(rng: np.random.Generator, colour: np.ndarray | None = None) -> "Cloth":
         """Any pattern, in `colour` or a random one; the second colour is often close to the first."""
         first = random_colour(rng) if colour is None else colour
-        second = first + rng.normal(0, 40, 3) if rng.random() < 0.5 else random_colour(rng)
+        second = first + rng.normal(0, 40, 3) if rng.random() < 0.7 else random_colour(rng)
         grain = rng.random((12, 12), np.float32) if rng.random() < 0.5 else rng.random((32, 32), np.float32)
         return Cloth(
-            pattern=str(rng.choice(_PATTERNS, p=[0.25, 0.1, 0.2, 0.1, 0.1, 0.15, 0.1])),
+            pattern=str(rng.choice(_PATTERNS, p=[0.5, 0.1, 0.13, 0.08, 0.07, 0.08, 0.04])),
             colours=np.clip([first, second], 0, 255).astype(np.float32),
             period=float(np.exp(rng.uniform(np.log(0.025), np.log(0.12)))),
             angle=float(rng.choice([0, np.pi / 2, rng.uniform(0, np.pi)])),
@@ -226,10 +226,10 @@ def paint_background(canvas: Canvas, palette: Sequence[np.ndarray], rng: np.rand
     if rng.random() < 0.6:
         horizon = height * rng.uniform(0.35, 0.95)
         _paint_box(canvas, (-1, horizon, width, height), _scenery(palette, rng), rng)
-    for _ in range(rng.integers(0, 6)):
+    for _ in range(rng.integers(0, 4)):
         centre, half = rng.uniform(0, 1, 2) * (width, height), rng.uniform(0.04, 0.3, 2) * height
         _paint_box(canvas, (*(centre - half), *(centre + half)), _scenery(palette, rng), rng)
-    for _ in range(rng.integers(0, 6)):
+    for _ in range(rng.integers(0, 2)):
         canvas.paint(_stick(canvas.size, palette, rng))
 
 
@@ -237,22 +237,24 @@ def paint_foreground(canvas: Canvas, palette: Sequence[np.ndarray], rng: np.rand
     """Now and then a pole, a branch or a box in front of the figure; background to the label map."""
     height, width = canvas.size
     kind = rng.random()
-    if kind < 0.12:
+    if kind < 0.05:
         canvas.paint(_stick(canvas.size, palette, rng))
-    elif kind < 0.2:
+    elif kind < 0.1:
         x = width * rng.uniform(0.1, 0.9)
         half = height * rng.uniform(0.008, 0.03)
         _paint_box(canvas, (x - half, -1, x + half, height), _scenery(palette, rng), rng)
-    elif kind < 0.3:
+    elif kind < 0.15:
         left, top = width * rng.uniform(-0.4, 0.8), height * rng.uniform(0.75, 0.95)
         right = left + width * rng.uniform(0.3, 0.7)
         _paint_box(canvas, (left, top, right, height), _scenery(palette, rng), rng)
 
 
 def _scenery(palette: Sequence[np.ndarray], rng: np.random.Generator) -> Cloth:
-    """A cloth for a thing; one in four has about the colour of the figure's clothes or skin."""
+    """A cloth for a thing, duller than clothes; one in ten has about the colour of the figure's clothes or skin."""
     alike = palette[int(rng.integers(len(palette)))] + rng.normal(0, 15, 3)
-    cloth = Cloth.random(rng, alike if rng.random() < 0.25 else None)
+    colour = random_colour(rng)
+    dull = 0.4 * colour + 0.6 * colour.mean()
+    cloth = Cloth.random(rng, alike if rng.random() < 0.1 else dull)
     return Cloth(cloth.pattern, cloth.colours, cloth.period * rng.uniform(1, 5), cloth.angle, cloth.grain)
 
 
@@ -279,14 +281,14 @@ def photograph(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """uint8[H, W, 3]: as a camera has it, with uneven light, contrast, tint, blur, noise and compression."""
     height, width = image.shape[:2]
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
-    slope = rng.normal(0, 0.12, 2).astype(np.float32)
+    slope = rng.normal(0, 0.08, 2).astype(np.float32)
     tint = rng.normal(1, 0.05, 3).astype(np.float32)
-    contrast, brightness = np.float32(rng.uniform(0.55, 1.1)), np.float32(rng.normal(0, 14))
+    contrast, brightness = np.float32(rng.uniform(0.85, 1.1)), np.float32(rng.normal(0, 10))
     lit = image * (1 + slope[0] * x + slope[1] * y)[..., None] * tint
     lit = (lit - 120) * contrast + 120 + brightness
-    if rng.random() < 0.5:
-        lit = cv2.GaussianBlur(lit, (0, 0), rng.uniform(0.3, 0.9) * height / 128)
-    lit = lit + rng.standard_normal(lit.shape, np.float32) * np.float32(rng.uniform(1, 9))
+    if rng.random() < 0.3:
+        lit = cv2.GaussianBlur(lit, (0, 0), rng.uniform(0.3, 0.7) * height / 128)
+    lit = lit + rng.standard_normal(lit.shape, np.float32) * np.float32(rng.uniform(1, 6))
     picture = np.clip(np.round(lit), 0, 255).astype(np.uint8)
     if rng.random() < 0.5:
         # OpenCV takes red for blue, and back again.

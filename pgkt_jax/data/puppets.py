@@ -6,11 +6,12 @@ far to near; foreshortening, left and right, and what hides what follow from tha
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, overload
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
-from pgkt_jax.data.person import Person
+from pgkt_jax.data.person import LazyPeople, Person
 from pgkt_jax.data.puppet_body import SIDES, Body, Build, Pose, pick
 from pgkt_jax.data.puppet_drawing import (
     Canvas,
@@ -62,7 +63,7 @@ class Outfit:
         top, skin = Cloth.random(rng), skin_colour(rng)
         skirt = rng.uniform(0.45, 1.8) if rng.random() < 0.25 else 0.0
         dress = skirt > 0 and rng.random() < 0.5
-        hair_colour = random_colour(rng) * rng.uniform(0.2, 1) if rng.random() < 0.8 else skin
+        hair_colour = _hair_colour(rng) if rng.random() < 0.9 else skin
         loose = rng.random() < 0.4
         return Outfit(
             skin=Cloth.plain(np.clip(skin, 0, 255)),
@@ -84,6 +85,14 @@ class Outfit:
             hat=pick(rng, ("none", "none", "none", "cap", "brim")),
             bag_kind=pick(rng, ("none",) * 6 + ("left", "right", "back", "back", "chest")),
         )
+
+
+def _hair_colour(rng: np.random.Generator) -> np.ndarray:
+    """From black over brown to blond; one in eight dyed."""
+    if rng.random() < 1 / 8:
+        return random_colour(rng)
+    tone = rng.uniform(0, 1) ** 2
+    return (1 - tone) * np.array([25, 20, 18]) + tone * np.array([190, 145, 85]) + rng.normal(0, 6, 3)
 
 
 # --- from a body and an outfit to pieces
@@ -287,7 +296,7 @@ def body_pieces(body: Body, outfit: Outfit, rng: np.random.Generator) -> list[Pi
 # --- the people
 
 
-def draw_puppet(index: int, *, seed: int = 0, size: tuple[int, int] = (128, 96)) -> Person:
+def draw_puppet(index: int, *, seed: int = 0, size: tuple[int, int] = (128, 64)) -> Person:
     """One puppet, the same for the same arguments.
 
     Args:
@@ -325,11 +334,11 @@ def draw_puppet(index: int, *, seed: int = 0, size: tuple[int, int] = (128, 96))
 
 
 def _framed(body: Body, size: tuple[int, int], rng: np.random.Generator) -> Body:
-    """The body at about its place in a crop around a person; one in twelve comes too close."""
+    """The body at about its place in a crop around a person; one in twenty comes too close."""
     frame = np.array([size[1], size[0]])
     outer = np.stack([point[:2] for point in body.points.values()])
     low, high = outer.min(axis=0), outer.max(axis=0)
-    filled = rng.uniform(0.9, 1.25) if rng.random() < 1 / 12 else rng.uniform(0.68, 0.88)
+    filled = rng.uniform(0.95, 1.2) if rng.random() < 1 / 20 else rng.uniform(0.78, 0.92)
     scale = min(filled * frame / np.maximum(high - low, 0.3))
     slack = np.maximum(frame - scale * (high - low), 0)
     middle = (frame - 1) / 2 + rng.uniform(-0.25, 0.25, 2) * slack
@@ -359,7 +368,7 @@ class Puppets:
     """
 
     seed: int = 0
-    size: tuple[int, int] = (128, 96)
+    size: tuple[int, int] = (128, 64)
     train: int = 30
     val: int = 40
     test: int = 120
@@ -384,26 +393,7 @@ class Puppets:
         if name not in _SPLITS:
             raise ValueError(f"puppets have no split {name!r}, only {', '.join(_SPLITS)}")
         indices = range(_SPLITS.index(name), len(_SPLITS) * getattr(self, name), len(_SPLITS))
-        return _Split(indices, self.seed, self.size)
-
-
-@dataclass(frozen=True)
-class _Split(Sequence[Person]):
-    indices: range
-    seed: int
-    size: tuple[int, int]
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    @overload
-    def __getitem__(self, item: int) -> Person: ...
-    @overload
-    def __getitem__(self, item: slice) -> "_Split": ...
-    def __getitem__(self, item: int | slice) -> "Person | _Split":
-        if isinstance(item, slice):
-            return _Split(self.indices[item], self.seed, self.size)
-        return draw_puppet(self.indices[item], seed=self.seed, size=self.size)
+        return LazyPeople(indices, partial(draw_puppet, seed=self.seed, size=self.size))
 
 
 def _depth(a: np.ndarray, b: np.ndarray) -> float:

@@ -1,10 +1,9 @@
 """Where the people of a run come from, and who of them has a mask."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Protocol, overload, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -12,7 +11,7 @@ import numpy as np
 from pgkt_jax.config import DataConfig
 from pgkt_jax.data.batch import canvas_of
 from pgkt_jax.data.folder import read_people_folder
-from pgkt_jax.data.person import Person
+from pgkt_jax.data.person import Person, changed, joined
 from pgkt_jax.data.puppets import Puppets
 from pgkt_jax.skeleton import Skeleton
 
@@ -68,54 +67,49 @@ class Splits:
         return all(person.label_map is not None for person in self.hidden)
 
 
-class Mapped(Sequence[Person]):
-    """People of several sequences one after the other, each changed by a function when it is looked at."""
-
-    def __init__(self, *people: Sequence[Person], change: Callable[[Person], Person] = lambda person: person):
-        self._sources = [(source, row) for source in people for row in range(len(source))]
-        self._change = change
-
-    def __len__(self) -> int:
-        return len(self._sources)
-
-    @overload
-    def __getitem__(self, row: int) -> Person: ...
-    @overload
-    def __getitem__(self, row: slice) -> "Mapped": ...
-    def __getitem__(self, row: int | slice) -> "Person | Mapped":
-        if isinstance(row, slice):
-            chosen = Mapped(change=self._change)
-            chosen._sources = self._sources[row]
-            return chosen
-        source, at = self._sources[row]
-        return self._change(source[at])
-
-
 def splits_of(config: DataConfig) -> Splits:
     """The people that a run is set to; raises as `open_people` and `read_splits`."""
     source = open_people(config.people)
-    return read_splits(source, labels=config.labels, max_side=config.max_side, streamed=config.streamed)
+    return read_splits(
+        source,
+        labels=config.labels,
+        max_side=config.max_side,
+        all_visible=config.all_visible,
+        streamed=config.streamed,
+    )
 
 
-def read_splits(source: Source, *, labels: int | None = None, max_side: int = 512, streamed: bool = False) -> Splits:
+def read_splits(
+    source: Source,
+    *,
+    labels: int | None = None,
+    max_side: int = 512,
+    all_visible: bool = False,
+    streamed: bool = False,
+) -> Splits:
     """Reads splits train, val, test and poses (may be absent); the first `labels` people of train keep their masks.
 
     Images whose longer side exceeds `max_side` pixels are reduced with their joints and label maps. With `streamed`,
-    the people to train on are not kept in memory but read a batch at a time, on canvases of `max_side` squared.
+    the people to train on are not kept in memory but read a batch at a time, on canvases of `max_side` squared. With
+    `all_visible` every joint counts as visible.
 
     Raises:
         ValueError: a split is missing or empty, `labels` exceeds train, or a person who must have a mask has none.
     """
-    reduced = partial(_reduced, max_side=max_side)
-    train: Sequence[Person] = Mapped(source.split("train"), change=reduced)
-    val, test = ([reduced(person) for person in source.split(name)] for name in ("val", "test"))
-    poses: Sequence[Person] = Mapped(*([source.split("poses")] if source.splits.get("poses") else []), change=reduced)
+
+    def prepared(person: Person) -> Person:
+        person = _reduced(person, max_side)
+        return replace(person, visible=np.ones_like(person.visible)) if all_visible else person
+
+    train: Sequence[Person] = changed(source.split("train"), prepared)
+    val, test = (list(changed(source.split(name), prepared)) for name in ("val", "test"))
+    poses: Sequence[Person] = changed(source.split("poses"), prepared) if source.splits.get("poses") else []
     if not streamed:
         train, poses = list(train), list(poses)
     labels = len(train) if labels is None else labels
     if not 1 <= labels <= len(train):
         raise ValueError(f"labels = {labels}: split train has {len(train)} people, choose 1 to {len(train)}")
-    labelled, hidden = train[:labels], Mapped(train[labels:], poses)
+    labelled, hidden = train[:labels], joined(train[labels:], poses)
     for split, people in (("train", labelled), ("val", val), ("test", test)):
         for person in people:
             if person.label_map is None:
@@ -124,7 +118,7 @@ def read_splits(source: Source, *, labels: int | None = None, max_side: int = 51
         raise ValueError(
             "there is nobody with keypoints only: split poses is empty and every person of train has a mask"
         )
-    keypoints_only = Mapped(hidden, change=lambda person: replace(person, label_map=None))
+    keypoints_only = changed(hidden, lambda person: replace(person, label_map=None))
     canvas = (max_side, max_side) if streamed else canvas_of([*labelled, *hidden, *val, *test])
     return Splits(source.skeleton, labelled, keypoints_only, hidden, val, test, canvas, streamed)
 

@@ -42,6 +42,12 @@ def resize(x: Float[Array, "B h w C"], size: tuple[int, ...]) -> Float[Array, "B
     return x if x.shape[1:3] == size else jax.image.resize(x, (x.shape[0], *size, x.shape[3]), "linear")
 
 
+def pad_to_multiple(x: Float[Array, "B h w C"], multiple: int) -> Float[Array, "B H W C"]:
+    """Continues rows and columns by the edge until their numbers are multiples."""
+    rows, columns = (-length % multiple for length in x.shape[1:3])
+    return jnp.pad(x, ((0, 0), (0, rows), (0, columns), (0, 0)), mode="edge")
+
+
 class DownConv(nnx.Module):
     """4 x 4 convolution of stride 2, padding 1: [B, h, w, in] -> [B, h / 2, w / 2, out]; h and w even.
 
@@ -97,8 +103,17 @@ class UpConv(nnx.Module):
     XLA's CPU backend differentiates a dilated convolution 5 to 10 times slower than that.
     """
 
-    def __init__(self, features_in: int, features: int, *, bias: bool, dtype: DTypeLike, rngs: nnx.Rngs):
-        self.kernel = nnx.Param(NORMAL_02(rngs.params(), (4, 4, features_in, features), jnp.float32))
+    def __init__(
+        self,
+        features_in: int,
+        features: int,
+        *,
+        bias: bool,
+        kernel_init: nnx.Initializer = NORMAL_02,
+        dtype: DTypeLike,
+        rngs: nnx.Rngs,
+    ):
+        self.kernel = nnx.Param(kernel_init(rngs.params(), (4, 4, features_in, features), jnp.float32))
         self.bias = nnx.Param(jnp.zeros(features)) if bias else None
         self.dtype = dtype
 

@@ -9,18 +9,65 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from pgkt_jax.nets.layers import NORMAL_02, DownConv, Keys, UpConv, dropout, fold_keys, instance_norm
+from pgkt_jax.nets.layers import NORMAL_02, DownConv, Keys, UpConv, dropout, fold_keys, instance_norm, pad_to_multiple
 from pgkt_jax.typing import Array, Float
 
 
-class UNet(nnx.Module):
-    """Halves `depth` times and doubles back, each step with a skip: [B, H, W, in] -> float32[B, H, W, out].
+class Hourglass(nnx.Module):
+    """A U-Net without its last layer: [B, H, W, in] -> [B, H / 2, W / 2, 2 width].
 
-    Level i has `width * min(2**i, 8)` channels. Every convolution but the outermost and the innermost is instance
-    normalised (on a 1 x 1 map normalisation leaves zeros), and the `dropout_blocks` decoder blocks around the
-    innermost drop half of their activations. Any H and W: the input is padded by its edge to a multiple of 2**depth,
-    the output cropped. With `input_skip` a 1 x 1 convolution of the input is added to the output: pix2pix has no
-    connection at full resolution, so a prior could not pass through unharmed.
+    Halves the image `depth` times and doubles it back but once, each step with a skip. Level i has
+    `width * min(2**i, 8)` channels. Every convolution but the outermost and the innermost is instance normalised (on
+    a 1 x 1 map normalisation leaves zeros), and the `dropout_blocks` decoder blocks around the innermost drop half of
+    their activations. H and W are multiples of 2**depth.
+    """
+
+    def __init__(
+        self,
+        features_in: int,
+        *,
+        depth: int,
+        width: int,
+        dropout_blocks: int,
+        kernel_init: nnx.Initializer = NORMAL_02,
+        dtype: DTypeLike = jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        widths = [width * min(2**i, 8) for i in range(depth)]
+
+        def down(level: int) -> DownConv:
+            below, normalised = widths[level - 1] if level else features_in, 0 < level < depth - 1
+            return DownConv(below, widths[level], bias=not normalised, kernel_init=kernel_init, dtype=dtype, rngs=rngs)
+
+        def up(level: int) -> UpConv:
+            below = widths[level] * (1 if level == depth - 1 else 2)
+            return UpConv(below, widths[level - 1], bias=False, kernel_init=kernel_init, dtype=dtype, rngs=rngs)
+
+        self.downs = nnx.List([down(level) for level in range(depth)])
+        self.ups = nnx.List([up(level) for level in range(1, depth)])
+        self.depth, self.dropout_blocks = depth, dropout_blocks
+        self.features = 2 * width if depth > 1 else width
+
+    def __call__(self, x: Float[Array, "B H W I"], keys: Keys = None) -> Float[Array, "B h w F"]:
+        skips = []
+        for level, down in enumerate(self.downs):
+            x = down(x if level == 0 else jax.nn.leaky_relu(x, 0.2))
+            x = instance_norm(x) if 0 < level < self.depth - 1 else x
+            skips.append(x)
+        for level in reversed(range(1, self.depth)):
+            x = instance_norm(self.ups[level - 1](jax.nn.relu(x)))
+            if 0 < self.depth - 1 - level <= self.dropout_blocks:
+                x = dropout(x, fold_keys(keys, level))
+            x = jnp.concatenate([skips[level - 1], x], -1)
+        return jax.nn.relu(x)
+
+
+class UNet(nnx.Module):
+    """[B, H, W, in] -> float32[B, H, W, out]: an hourglass, and one more doubling.
+
+    Any H and W: the input is padded by its edge to a multiple of 2**depth, the output cropped. With `input_skip` a
+    1 x 1 convolution of the input is added to the output: pix2pix has no connection at full resolution, so a prior
+    could not pass through unharmed.
     """
 
     def __init__(
@@ -35,42 +82,18 @@ class UNet(nnx.Module):
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        widths = [width * min(2**i, 8) for i in range(depth)]
-
-        def down(level: int) -> DownConv:
-            below, normalised = widths[level - 1] if level else features_in, 0 < level < depth - 1
-            return DownConv(below, widths[level], bias=not normalised, dtype=dtype, rngs=rngs)
-
-        def up(level: int) -> UpConv:
-            below = widths[level] * (1 if level == depth - 1 else 2)
-            out = widths[level - 1] if level else features_out
-            return UpConv(below, out, bias=level == 0, dtype=dtype, rngs=rngs)
-
-        self.downs = nnx.List([down(level) for level in range(depth)])
-        self.ups = nnx.List([up(level) for level in range(depth)])
+        self.hourglass = Hourglass(
+            features_in, depth=depth, width=width, dropout_blocks=dropout_blocks, dtype=dtype, rngs=rngs
+        )
+        self.out = UpConv(self.hourglass.features, features_out, bias=True, dtype=dtype, rngs=rngs)
         self.input_skip = nnx.data(
             nnx.Conv(features_in, features_out, (1, 1), use_bias=False, kernel_init=NORMAL_02, dtype=dtype, rngs=rngs)
             if input_skip
             else None
         )
-        self.depth, self.dropout_blocks, self.dtype = depth, dropout_blocks, dtype
 
     def __call__(self, x: Float[Array, "B H W I"], keys: Keys = None) -> Float[Array, "B H W O"]:
         height, width = x.shape[1:3]
-        rows, columns = (-length % 2**self.depth for length in (height, width))
-        x = jnp.pad(x.astype(self.dtype), ((0, 0), (0, rows), (0, columns), (0, 0)), mode="edge")
-        skips, full = [], x
-        for level, down in enumerate(self.downs):
-            x = down(x if level == 0 else jax.nn.leaky_relu(x, 0.2))
-            x = instance_norm(x) if 0 < level < self.depth - 1 else x
-            skips.append(x)
-        for level in reversed(range(self.depth)):
-            x = skips[level] if level == self.depth - 1 else jnp.concatenate([skips[level], x], -1)
-            x = self.ups[level](jax.nn.relu(x))
-            if level > 0:
-                x = instance_norm(x)
-            if level > 0 and 0 < self.depth - 1 - level <= self.dropout_blocks:
-                x = dropout(x, fold_keys(keys, level))
-        if self.input_skip is not None:
-            x = x + self.input_skip(full)
-        return x[:, :height, :width].astype(jnp.float32)
+        padded = pad_to_multiple(x, 2**self.hourglass.depth)
+        out = self.out(self.hourglass(padded, keys))[:, :height, :width]
+        return (out if self.input_skip is None else out + self.input_skip(x)).astype(jnp.float32)

@@ -10,13 +10,15 @@ import jax
 from pgkt_jax.config import Config, RefineConfig
 from pgkt_jax.data.batch import stack_people
 from pgkt_jax.data.folder import read_people_folder
-from pgkt_jax.data.sources import Mapped, Splits, splits_of
+from pgkt_jax.data.person import joined
+from pgkt_jax.data.sources import Splits, splits_of
 from pgkt_jax.prior import PoseBank
 from pgkt_jax.report.table import format_table
 from pgkt_jax.stages.evaluate import predict, score_people, write_results
-from pgkt_jax.stages.parse import parsed_labels, train_parsing
+from pgkt_jax.stages.parse import parsed_labels, train_parsing, trained_parser
+from pgkt_jax.stages.priors import KS, prior_labels, stick_labels
 from pgkt_jax.stages.quickstart import quickstart
-from pgkt_jax.stages.refine import train_refinement
+from pgkt_jax.stages.refine import bank_of, train_refinement
 from pgkt_jax.stages.synthesize import SPLIT, synthesize
 from pgkt_jax.train.state import TrainState
 
@@ -28,6 +30,19 @@ def _refiner(config: RefineConfig, splits: Splits, folder: Path) -> tuple[TrainS
 def run_quickstart(config: Config, folder: Path) -> None:
     """everything: priors, refinement and its ablations, synthesis, parsing full, semi and all, a report"""
     quickstart(config, folder)
+
+
+def run_priors(config: Config, folder: Path) -> None:
+    """IoU of priors without any network on split test: sticks, and part-level priors of 1, 3, 5 and 7 people"""
+    splits = splits_of(config.data)
+    if len(splits.labelled) < max(KS):
+        raise ValueError(f"priors of {max(KS)} people want as many labelled people, not {len(splits.labelled)}")
+    test, bank = stack_people(splits.test, splits.canvas), bank_of(splits.labelled, splits.skeleton)
+    labels = {"sticks": stick_labels(splits.skeleton, test)}
+    labels |= {f"part-level prior, k = {k}": prior_labels(bank, test, k=k) for k in KS}
+    rows = [{"name": name, **score_people(found, test, splits.skeleton)} for name, found in labels.items()]
+    print(format_table(rows, splits.skeleton.classes))
+    write_results(folder / "priors.json", rows, {"data": dataclasses.asdict(config.data), "split": "test"})
 
 
 def run_refine(config: Config, folder: Path) -> None:
@@ -48,22 +63,21 @@ def run_synthesize(config: Config, folder: Path) -> None:
 def run_parse(config: Config, folder: Path) -> None:
     """train the parsing network on masks and, where `synthesize` has left them, synthesised labels"""
     splits = splits_of(config.data)
-    _parser(config, splits, folder)
-
-
-def _parser(config: Config, splits: Splits, folder: Path) -> TrainState:
     synthesised = folder / "synthesised"
     extra = read_people_folder(synthesised).split(SPLIT) if synthesised.exists() else []
     name = "semi" if len(extra) else "full"
-    return train_parsing(
-        config.parse, Mapped(splits.labelled, extra), splits, folder / f"parse-{name}", title=f"parse ({name})"
+    train_parsing(
+        config.parse, joined(splits.labelled, extra), splits, folder / f"parse-{name}", title=f"parse ({name})"
     )
 
 
 def run_evaluate(config: Config, folder: Path) -> None:
     """IoU of the folder's parsing network on split test, at each image's own size"""
     splits = splits_of(config.data)
-    state = _parser(config, splits, folder)
+    run = next((run for run in (folder / "parse-semi", folder / "parse-full") if run.exists()), None)
+    if run is None:
+        raise ValueError(f"{folder} holds no trained parsing network: train one with `pgkt parse`")
+    state = trained_parser(config.parse, splits.skeleton, run)
     people = stack_people(splits.test, splits.canvas)
     label = jax.jit(lambda state, batch: parsed_labels(config.parse, state, batch))
     row = {
@@ -83,6 +97,7 @@ def run_evaluate(config: Config, folder: Path) -> None:
 
 COMMANDS: dict[str, Callable[[Config, Path], None]] = {
     "quickstart": run_quickstart,
+    "priors": run_priors,
     "refine": run_refine,
     "synthesize": run_synthesize,
     "parse": run_parse,

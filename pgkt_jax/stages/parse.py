@@ -1,5 +1,6 @@
 """The parsing network: photographs in, class labels out, no keypoints (paper, section 3.7)."""
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from pgkt_jax.nets.fcn import SmallFCN
 from pgkt_jax.skeleton import Skeleton
 from pgkt_jax.stages.evaluate import Labels, both_ways, masks_to_labels, predict, score_people
 from pgkt_jax.stages.feed import feed
-from pgkt_jax.train.checkpoint import check_people
+from pgkt_jax.train.checkpoint import Checkpoints, check_people
 from pgkt_jax.train.loop import fit
 from pgkt_jax.train.losses import cross_entropy
 from pgkt_jax.train.optim import sgd
@@ -85,6 +86,27 @@ def parsed_labels(config: ParseConfig, state: TrainState, people: People) -> Lab
     return masks_to_labels(seen, boxes, people.images.shape[1:3], masks=False)
 
 
+def _fresh(config: ParseConfig, skeleton: Skeleton) -> TrainState:
+    tx = sgd(
+        config.learning_rate, drops=config.drops, momentum=config.momentum, weight_decay=config.weight_decay,
+        classifier=config.classifier,
+    )  # fmt: skip
+    return TrainState.create(parsing_network(config, skeleton), tx, config.seed)
+
+
+def trained_parser(config: ParseConfig, skeleton: Skeleton, folder: Path) -> TrainState:
+    """The latest state of the training in `folder`.
+
+    Raises:
+        ValueError: there is none, or it is one with another config.
+    """
+    with contextlib.closing(Checkpoints(folder, config)) as checkpoints:
+        state = checkpoints.restore(_fresh(config, skeleton))
+    if state is None:
+        raise ValueError(f"{folder} holds no checkpoint yet")
+    return state
+
+
 def train_parsing(
     config: ParseConfig,
     people: Sequence[Person],
@@ -102,11 +124,7 @@ def train_parsing(
     check_people(folder, people)
     skeleton = splits.skeleton
     data = feed(people, splits, batch=config.batch, seed=config.seed)
-    tx = sgd(
-        config.learning_rate, drops=config.drops, momentum=config.momentum, weight_decay=config.weight_decay,
-        classifier=config.classifier,
-    )  # fmt: skip
-    state = TrainState.create(parsing_network(config, skeleton), tx, config.seed)
+    state = _fresh(config, skeleton)
     label = jax.jit(lambda state, people: parsed_labels(config, state, people))
     val = stack_people(splits.val, splits.canvas)
 

@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,16 @@ from pgkt_jax.config import Config, PriorKind
 from pgkt_jax.data.batch import People, stack_people
 from pgkt_jax.data.files import encode_png, write_atomically
 from pgkt_jax.data.folder import read_people_folder
-from pgkt_jax.data.sources import Mapped, Splits, splits_of
+from pgkt_jax.data.person import joined
+from pgkt_jax.data.sources import Splits, splits_of
 from pgkt_jax.geometry import image_box
-from pgkt_jax.prior import PoseBank, label_of_prior, make_prior, skeleton_label_map
+from pgkt_jax.prior import PoseBank, make_prior
 from pgkt_jax.report.figures import colorize, contact_sheet, draw_joints, overlay, prior_picture
 from pgkt_jax.report.page import Chart, GalleryRow, difference_card, gain_cards, write_page
 from pgkt_jax.report.table import format_table
 from pgkt_jax.stages.evaluate import predict, score_people, write_results
 from pgkt_jax.stages.parse import parsed_labels, train_parsing
+from pgkt_jax.stages.priors import prior_labels, stick_labels
 from pgkt_jax.stages.refine import bank_of, check_refinement, refined_labels, train_refinement
 from pgkt_jax.stages.synthesize import SPLIT, synthesize
 from pgkt_jax.train.log import read_metrics
@@ -62,7 +63,8 @@ def quickstart(config: Config, folder: Path) -> Results:
     check_batch(config.parse.batch, "parse.batch")
     results = Results(splits, stack_people(splits.test, splits.canvas))
     bank = bank_of(splits.labelled, splits.skeleton)
-    _priors_alone(results, bank, config.refine.k)
+    results.add("prior alone", JOINTS, prior_labels(bank, results.test, k=config.refine.k))
+    results.add("skeleton alone", JOINTS, stick_labels(splits.skeleton, results.test))
     refiners = {kind: _refine(config, results, kind, folder) for kind in PRIORS}
     synthesize(
         dataclasses.replace(config.refine, prior="part-level"), refiners["part-level"], bank, splits.keypoints_only,
@@ -71,31 +73,12 @@ def quickstart(config: Config, folder: Path) -> Results:
     synthesised = read_people_folder(folder / "synthesised").split(SPLIT)
     parsers = {"full": [], "semi": synthesised, **({"all": splits.hidden} if splits.all_have_masks else {})}
     for name, extra in parsers.items():
-        people = Mapped(splits.labelled, extra)
+        people = joined(splits.labelled, extra)
         run = folder / f"parse-{name}"
         state = train_parsing(config.parse, people, splits, run, title=f"parse ({name})")
         results.add(f"parsing, {name}", PIXELS, _predict(parsed_labels, config.parse, state, results.test))
     _write(config, results, bank, folder)
     return results
-
-
-def _priors_alone(results: Results, bank: PoseBank, k: int) -> None:
-    canvas = results.splits.canvas
-    box = jnp.array(image_box(canvas))
-
-    def by_prior(bank: PoseBank, joints: jax.Array, visible: jax.Array) -> jax.Array:
-        return label_of_prior(make_prior(bank, joints, visible, box, size=canvas, k=k))
-
-    def by_sticks(bank: PoseBank, joints: jax.Array, visible: jax.Array) -> jax.Array:
-        return label_of_prior(skeleton_label_map(bank.skeleton, joints, visible, box, size=canvas))
-
-    for name, label in (("prior alone", by_prior), ("skeleton alone", by_sticks)):
-        labels = jax.jit(jax.vmap(label, (None, 0, 0)))
-        results.add(name, JOINTS, predict(partial(_of_poses, labels, bank), results.test))
-
-
-def _of_poses(labels: Callable[..., jax.Array], bank: PoseBank, people: People) -> jax.Array:
-    return labels(bank, people.joints, people.visible)
 
 
 def _refine(config: Config, results: Results, kind: PriorKind, folder: Path) -> TrainState:

@@ -1,0 +1,70 @@
+"""From network outputs to labels, from labels to scores, from scores to a file."""
+
+import dataclasses
+import json
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pgkt_jax.data.batch import stack_people
+from pgkt_jax.data.puppets import draw_puppet
+from pgkt_jax.skeleton import IGNORE, PASCAL_PERSON
+from pgkt_jax.stages.evaluate import BATCH, masks_to_labels, predict, score_people, write_results
+from pgkt_jax.train.metrics import confusion_matrix, score
+
+SIZE = (32, 24)
+
+
+def test_masks_count_from_a_half_and_logits_by_the_largest():
+    box = jnp.array([[-0.5, -0.5, 2.5, 1.5]])
+    masks = jnp.array([[[[0.5, 0.4], [0.4, 0.49], [0.6, 0.7]], [[0.0, 0.0], [0.5, 0.51], [1.0, 0.2]]]])
+    expected = [[[1, 0, 2], [0, 2, 1]]]
+    np.testing.assert_array_equal(masks_to_labels(masks, box, (2, 3), masks=True), expected)
+    logits = jnp.concatenate([jnp.full((1, 2, 3, 1), 0.45), masks], -1)
+    expected = [[[1, 2, 2], [0, 2, 1]]]
+    np.testing.assert_array_equal(masks_to_labels(logits, box, (2, 3), masks=False), expected)
+
+
+def test_masks_are_interpolated_before_they_are_decided():
+    """Seen at half the size: the border between .9 and 0 lies where linear interpolation crosses .5, not half way."""
+    masks = jnp.array([[[[0.9], [0.0]]]])
+    labels = masks_to_labels(masks, jnp.array([[-0.5, -0.5, 7.5, 0.5]]), (1, 8), masks=True)
+    at = (np.arange(8) + 0.5) / 4 - 0.5
+    np.testing.assert_array_equal(labels[0, 0], np.interp(at, [0, 1], [0.9, 0]) >= 0.5)
+
+
+def test_predict_keeps_the_order_and_compiles_one_batch_size():
+    people = stack_people([draw_puppet(row, size=SIZE) for row in range(BATCH + 1)], SIZE, range(BATCH + 1))
+    assert people.size % BATCH
+    sizes = set()
+
+    def label(batch):
+        sizes.add(batch.size)
+        return jnp.asarray(np.broadcast_to(batch.bank_rows[:, None, None], batch.label_maps.shape).astype(np.uint8))
+
+    labels = predict(label, people)
+    assert sizes == {BATCH}
+    np.testing.assert_array_equal(labels[:, 0, 0], np.arange(people.size))
+
+
+def test_the_canvas_around_an_image_does_not_count():
+    small, large = (
+        dataclasses.replace(person, image=person.image[:h], label_map=person.label_map[:h])
+        for person, h in ((draw_puppet(0, size=SIZE), 20), (draw_puppet(1, size=SIZE), 32))
+    )
+    people = stack_people([small, large], SIZE)
+    assert (people.label_maps[0, 20:] == IGNORE).all()
+    truth = PASCAL_PERSON.class_lut[people.label_maps]
+    labels = np.where(truth == IGNORE, 3, truth)
+    assert score_people(labels, people, PASCAL_PERSON)["miou"] == 1
+
+
+def test_a_class_that_is_nowhere_is_null_in_the_results(tmp_path):
+    """NaN is no JSON: other programs could not read the file."""
+    classes = np.array([[0, 1, 2]], np.uint8)
+    row = {"name": "x", **score([confusion_matrix(classes, classes, 4)], ("background", "a", "b", "c"))}
+    write_results(tmp_path / "results.json", [row], {"size": (2, 3)})
+    document = json.loads((tmp_path / "results.json").read_text(), parse_constant=pytest.fail)
+    expected = {"name": "x", "miou": 1.0, "iou": {"background": 1.0, "a": 1.0, "b": 1.0, "c": None}}
+    assert document == {"rows": [expected], "settings": {"size": [2, 3]}}
