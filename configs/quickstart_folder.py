@@ -15,7 +15,7 @@ CONFIG = Config(
         mirror_test=True, loss="cross-entropy", learning_rate=1e-3, decay_from=0.5, batch=8, steps=600, every=200,
     ),
     parse=ParseConfig(
-        size=(128, 96), zoom=(0.85, 1.35), color=0.4, scales=(1.0, 0.5), attention_width=16,
-        mirror_test=True, learning_rate=0.12, drops=(2800, 3600), batch=4, steps=4000, every=500,
+        size=(128, 96), zoom=(0.85, 1.35), color=0.3, scales=(1.0, 0.5), attention_width=16,
+        mirror_test=True, learning_rate=0.12, drops=(2600, 3600, 4400, 5000), drop=0.3, batch=4, steps=5400, every=900,
     ),
 )  # fmt: skip

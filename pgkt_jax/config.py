@@ -84,7 +84,8 @@ class ParseConfig:
         width: of the backbone.
         scales: at which it sees the image.
         attention_width: channels of the attention head.
-        learning_rate, drops, momentum, weight_decay: SGD's; the rate falls to a tenth after each of the given steps.
+        learning_rate, drops, drop, momentum, weight_decay: SGD's; the rate is multiplied by `drop` after each of the
+            steps `drops`.
         classifier: how much faster the last layer learns.
         mirror_test, batch, steps, every, dtype, seed: as for `RefineConfig`.
     """
@@ -100,6 +101,7 @@ class ParseConfig:
     attention_width: int = 512
     learning_rate: float = 1e-3
     drops: tuple[int, ...] = (2000,)
+    drop: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 5e-4
     classifier: float = 10.0

@@ -88,8 +88,8 @@ def parsed_labels(config: ParseConfig, state: TrainState, people: People) -> Lab
 
 def _fresh(config: ParseConfig, skeleton: Skeleton) -> TrainState:
     tx = sgd(
-        config.learning_rate, drops=config.drops, momentum=config.momentum, weight_decay=config.weight_decay,
-        classifier=config.classifier,
+        config.learning_rate, drops=config.drops, drop=config.drop, momentum=config.momentum,
+        weight_decay=config.weight_decay, classifier=config.classifier,
     )  # fmt: skip
     return TrainState.create(parsing_network(config, skeleton), tx, config.seed)
 
