@@ -2,8 +2,8 @@
 
     bash launch/quickstart.sh --data PEOPLE_FOLDER --labels 25
 
-Hardware: two CPU cores, 33 minutes for 658 people to train on, 178 to score. On street_people with 25 masks expect a
-test mIoU of .758 refined with the part-level prior, .636 parsing full, .688 semi, .712 with all labels (one seed).
+Hardware: two CPU cores, 44 minutes for 658 people to train on, 178 to score. On street_people with 25 masks expect a
+test mIoU of .758 refined with the part-level prior, .630 parsing full, .697 semi, .725 with all labels (one seed).
 """
 
 from pgkt_jax.config import Config, DataConfig, ParseConfig, RefineConfig

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import jax
 
+from pgkt_jax.bench.commands import main as bench
 from pgkt_jax.config import Config
 from pgkt_jax.stages import commands
 
@@ -18,6 +19,9 @@ USAGE = """usage: pgkt COMMAND CONFIG [--out FOLDER] [--field value ...]
 
 commands
 {commands}
+
+  bench prior  [--field value ...]  priors a second beside rivals, and against batch, k, bank and output size
+  bench step   [--field value ...]  a training step that makes its priors against one that reads them
 
 CONFIG is a file or its name in configs/. Results go to runs/NAME unless --out says otherwise.
 `pgkt COMMAND CONFIG --help` lists every field.
@@ -33,16 +37,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if {"--help", "-h"} & set(arguments[:2]):
         print(_usage())
         return 0
+    if arguments[:1] == ["bench"]:
+        return _checked("bench", lambda: bench(arguments[1:]))
     if len(arguments) < 2 or arguments[0] not in commands.COMMANDS:
         unknown = arguments and arguments[0] not in commands.COMMANDS
         print(_usage(), file=sys.stderr)
         print(f"pgkt: there is no command {arguments[0]!r}" if unknown else "pgkt: CONFIG is missing", file=sys.stderr)
         return 2
+    command = commands.COMMANDS[arguments[0]]
+    return _checked(arguments[0], lambda: _run(command, arguments[1], arguments[2:]))
+
+
+def _checked(name: str, run: Callable[[], None]) -> int:
     try:
-        return _run(commands.COMMANDS[arguments[0]], arguments[1], arguments[2:])
+        run()
     except (ValueError, FloatingPointError, OSError) as error:
-        print(f"pgkt {arguments[0]}: {error}", file=sys.stderr)
+        print(f"pgkt {name}: {error}", file=sys.stderr)
         return 2
+    return 0
 
 
 def _usage() -> str:
@@ -50,7 +62,7 @@ def _usage() -> str:
     return USAGE.format(commands="\n".join(lines))
 
 
-def _run(command: Callable[[Config, Path], None], name: str, rest: list[str]) -> int:
+def _run(command: Callable[[Config, Path], None], name: str, rest: list[str]) -> None:
     path, config = load_config(name)
     folder = Path("runs") / path.stem
     if "--out" in rest:
@@ -66,7 +78,6 @@ def _run(command: Callable[[Config, Path], None], name: str, rest: list[str]) ->
     # full, semi and all are one program: compiled once, and not again when a run is resumed.
     jax.config.update("jax_compilation_cache_dir", str(folder / "compiled"))
     command(config, folder)
-    return 0
 
 
 def load_config(name: str) -> tuple[Path, Config]:

@@ -36,6 +36,7 @@ class RefineConfig:
         color: strength of random contrast, brightness and colour cast; the paper has none.
         prior: what the network sees besides the image.
         k, n: the prior averages k people, picked at random out of the n nearest.
+        method: how the prior is made, see `make_prior`.
         depth, width, dropout_blocks, input_skip: of the U-Net; the paper's has no input skip.
         mirror_test: outside of training, take the mean of what the network says of an image and of its mirror image.
         loss: `l1` on part masks (paper), or `cross-entropy` over the classes.
@@ -56,6 +57,7 @@ class RefineConfig:
     prior: PriorKind = "part-level"
     k: int = 3
     n: int = 5
+    method: Literal["exact", "limb_frames"] = "exact"
     depth: int = 8
     width: int = 64
     dropout_blocks: int = 3

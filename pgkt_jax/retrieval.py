@@ -4,6 +4,7 @@ Poses are normalised (torso of length 1, pelvis at the origin) and compared by t
 in both, divided by their number. A bank's part of that is computed once, so a query is one matrix product.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -15,6 +16,10 @@ from pgkt_jax.typing import Array, Bool, Float, Int, Key, Leaf
 
 MIN_SHARED = 3
 """Two poses that share fewer visible joints, or fewer than half of the target's, are infinitely distant."""
+
+
+TILE = 65_536
+"""Rows of a bank whose distances are in memory at a time; for n no larger."""
 
 
 class Neighbours(NamedTuple):
@@ -91,23 +96,53 @@ def nearest(
         raise ValueError(f"k = {k} neighbours cannot be picked out of n = {n}: 1 <= k <= n must hold")
     if n > features.shape[0]:
         raise ValueError(f"n = {n} nearest people cannot be found in a bank of {features.shape[0]}")
-    bank_visible = features.reshape(features.shape[0], -1, 4)[:, :, 3]
-    seen = visible.astype(features.dtype)
-    total = jnp.dot(features, query_features(pose, visible), precision=jax.lax.Precision.HIGHEST)
-    shared = jnp.dot(bank_visible, seen, precision=jax.lax.Precision.HIGHEST)
+    query, seen = query_features(pose, visible), visible.astype(features.dtype)
     # A skeleton of two joints can share no more than two.
     needed = jnp.maximum(min(MIN_SHARED, visible.shape[0]), jnp.sum(seen) / 2)
-    distances = jnp.maximum(total, 0) / jnp.maximum(shared, 1)
-    usable = valid & (shared >= needed)
-    if exclude is not None:
-        usable &= jnp.arange(features.shape[0], dtype=jnp.int32) != exclude
-    distances, indices = _smallest(jnp.where(usable, distances, jnp.inf), n)
+
+    def nearest_of(
+        rows: Int[Array, "T"], features: Float[Array, "T F"], usable: Bool[Array, "T"]
+    ) -> tuple[Array, Array]:
+        total = jnp.dot(features, query, precision=jax.lax.Precision.HIGHEST)
+        bank_visible = features.reshape(features.shape[0], -1, 4)[:, :, 3]
+        shared = jnp.dot(bank_visible, seen, precision=jax.lax.Precision.HIGHEST)
+        usable &= shared >= needed
+        if exclude is not None:
+            usable &= rows != exclude
+        least, at = _smallest(jnp.where(usable, jnp.maximum(total, 0) / jnp.maximum(shared, 1), jnp.inf), n)
+        return least, rows[at]
+
+    distances, indices = _by_tiles(nearest_of, features, valid, n)
     if key is not None:
         # The least of n random scores pick k; what is not usable scores above them all and is picked last.
         scores = jnp.where(distances < jnp.inf, -jax.random.uniform(key, (n,), distances.dtype), 1)
         picked = jnp.argsort(scores)[:k]
         distances, indices = distances[picked], indices[picked]
     return Neighbours(indices[:k], distances[:k], distances[:k] < jnp.inf)
+
+
+def _by_tiles(
+    nearest_of: Callable[..., tuple[Array, Array]], features: Float[Array, "N F"], valid: Bool[Array, "N"], n: int
+) -> tuple[Float[Array, "n"], Int[Array, "n"]]:
+    """The n nearest of all rows, `TILE` rows at a time: a batch's distances to a million poses would not fit."""
+    size = features.shape[0]
+    if size <= TILE:
+        return nearest_of(jnp.arange(size, dtype=jnp.int32), features, valid)
+
+    def tile(start: Array) -> tuple[Array, Array]:
+        # The last tile begins early, so as to be full; the rows that it shares with the one before are left out.
+        begin = jnp.minimum(start, size - TILE)
+        rows = begin + jnp.arange(TILE, dtype=jnp.int32)
+        cut = (jax.lax.dynamic_slice_in_dim(leaf, begin, TILE) for leaf in (features, valid))
+        tile_features, usable = cut
+        return nearest_of(rows, tile_features, usable & (rows >= start))
+
+    def add(best: tuple[Array, Array], start: Array) -> tuple[tuple[Array, Array], None]:
+        distances, rows = (jnp.concatenate(pair) for pair in zip(best, tile(start)))
+        least, at = _smallest(distances, n)
+        return (least, rows[at]), None
+
+    return jax.lax.scan(add, tile(jnp.int32(0)), jnp.arange(TILE, size, TILE, dtype=jnp.int32))[0]
 
 
 def _smallest(values: Float[Array, "N"], n: int) -> tuple[Float[Array, "n"], Int[Array, "n"]]:

@@ -259,7 +259,7 @@ NAN_HEAD[1, PASCAL_PERSON.joint("head_top"), 0] = np.nan
     ("label_maps", "joints", "visible", "message"),
     [
         ([], JOINTS[:0], np.ones((0, 16), bool), "at least one person"),
-        (LABEL_MAPS[:2], JOINTS, np.ones((5, 16), bool), "bank of 2 label maps"),
+        (LABEL_MAPS[:2], JOINTS, np.ones((5, 16), bool), "bank of 2 people"),
         (LABEL_MAPS, JOINTS[:, :14], np.ones((5, 14), bool), r"pascal16 wants joints \(5, 16, 2\)"),
         (LABEL_MAPS, JOINTS, np.ones((5, 15), bool), r"visible \(5, 16\)"),
         (LABEL_MAPS, NAN_HEAD, np.ones((5, 16), bool), "bank row 1: joint head_top is visible but not finite"),

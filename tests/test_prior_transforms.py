@@ -1,5 +1,6 @@
 """The prior and its gradient are the same under every transformation of JAX, and a spread batch stays spread."""
 
+import re
 from functools import partial
 
 import chex
@@ -28,7 +29,7 @@ def people(count, seed):
 
 def make_bank(seed=0, count=PEOPLE):
     label_maps = [np.random.default_rng(seed + i).integers(1, 3, (22, 16)).astype(np.uint8) for i in range(count)]
-    return PoseBank.create(SEMAPHORE, label_maps, people(count, seed), np.ones((count, 4), bool))
+    return PoseBank.create(SEMAPHORE, label_maps, people(count, seed), np.ones((count, 4), bool), limb_frames=True)
 
 
 def make_batch():
@@ -41,8 +42,11 @@ def make_batch():
     return *arrays, keys, jnp.arange(-1, BATCH - 1, dtype=jnp.int32)
 
 
-def prior(bank, joints, visible, box, key, exclude):
-    return make_prior(bank, joints, visible, box, size=SIZE, k=2, n=3, key=key, exclude=exclude)
+def exact(bank, joints, visible, box, key, exclude, method="exact"):
+    return make_prior(bank, joints, visible, box, size=SIZE, k=2, n=3, key=key, exclude=exclude, method=method)
+
+
+limb_frames = partial(exact, method="limb_frames")
 
 
 def prior_and_gradient(prior, bank, joints, *rest):
@@ -56,8 +60,8 @@ def prior_and_gradient(prior, bank, joints, *rest):
     return found, gradient
 
 
-one = partial(prior_and_gradient, prior)
-many = jax.vmap(one, in_axes=(None, 0, 0, 0, 0, 0))
+def vmapped(one):
+    return jax.vmap(one, in_axes=(None, 0, 0, 0, 0, 0))
 
 
 def rows(batch):
@@ -68,37 +72,44 @@ def stack(results):
     return jax.tree.map(lambda *leaves: np.stack(leaves), *results)
 
 
-@pytest.fixture(scope="module")
-def one_by_one():
-    """Bank, batch, and for each of the batch what an eager call gives and its gradient."""
-    bank, batch = make_bank(), make_batch()
-    expected = stack([prior(bank, *row) for row in rows(batch)]), by_jit(bank, batch)[1]
+@pytest.fixture(scope="module", params=[exact, limb_frames], ids=["exact", "limb_frames"])
+def one_by_one(request):
+    """A prior, bank, batch, and for each of the batch what an eager call gives and its gradient."""
+    prior, bank, batch = request.param, make_bank(), make_batch()
+    expected = stack([prior(bank, *row) for row in rows(batch)]), by_jit(prior, bank, batch)[1]
     assert all(np.abs(leaf).sum(axis=tuple(range(1, leaf.ndim))).all() for leaf in expected), "each must show something"
-    return bank, batch, expected
+    return prior, bank, batch, expected
 
 
-def by_jit(bank, batch):
-    return stack([jax.jit(one)(bank, *row) for row in rows(batch)])
+def by_jit(prior, bank, batch):
+    one = jax.jit(partial(prior_and_gradient, prior))
+    return stack([one(bank, *row) for row in rows(batch)])
 
 
-def by_vmap(bank, batch):
-    return jax.jit(many)(bank, *batch)
+def by_vmap(prior, bank, batch):
+    return jax.jit(vmapped(partial(prior_and_gradient, prior)))(bank, *batch)
 
 
-def by_scan(bank, batch):
-    return jax.jit(lambda bank, batch: jax.lax.scan(lambda _, row: (None, one(bank, *row)), None, batch)[1])(
-        bank, batch
-    )
+def by_scan(prior, bank, batch):
+    def scanned(bank, batch):
+        return jax.lax.scan(lambda _, row: (None, prior_and_gradient(prior, bank, *row)), None, batch)[1]
+
+    return jax.jit(scanned)(bank, batch)
 
 
-def by_remat(bank, batch):
+def by_remat(prior, bank, batch):
     remade = partial(prior_and_gradient, jax.checkpoint(prior))
-    return jax.jit(jax.vmap(remade, in_axes=(None, 0, 0, 0, 0, 0)))(bank, *batch)
+    return jax.jit(vmapped(remade))(bank, *batch)
 
 
-def by_shard_map(bank, batch):
+def by_shard_map(prior, bank, batch):
     mesh = jax.make_mesh((BATCH,), ("data",), axis_types=(AxisType.Auto,))
-    spread = jax.shard_map(many, mesh=mesh, in_specs=(P(), *(P("data") for _ in batch)), out_specs=P("data"))
+    spread = jax.shard_map(
+        vmapped(partial(prior_and_gradient, prior)),
+        mesh=mesh,
+        in_specs=(P(), *(P("data") for _ in batch)),
+        out_specs=P("data"),
+    )
     return jax.jit(spread)(bank, *batch)
 
 
@@ -107,28 +118,32 @@ def spread(bank, batch, mesh):
     return jax.device_put(bank, NamedSharding(mesh, P())), *jax.device_put(batch, NamedSharding(mesh, P("data")))
 
 
-def by_auto_mesh(bank, batch):
+def by_auto_mesh(prior, bank, batch):
     mesh = jax.make_mesh((BATCH,), ("data",), axis_types=(AxisType.Auto,))
     arguments = spread(bank, batch, mesh)
-    program = jax.jit(many).lower(*arguments).compile()
-    assert_nothing_is_exchanged(program)
+    program = jax.jit(vmapped(partial(prior_and_gradient, prior))).lower(*arguments).compile()
+    assert_nothing_is_exchanged(program, prior)
     return program(*arguments)
 
 
-def by_explicit_mesh(bank, batch):
+def by_explicit_mesh(prior, bank, batch):
     mesh = jax.make_mesh((BATCH,), ("data",), axis_types=(AxisType.Explicit,))
     with jax.set_mesh(mesh):
         arguments = spread(bank, batch, mesh)
-        program = jax.jit(many).lower(*arguments).compile()
-        assert_nothing_is_exchanged(program)
+        program = jax.jit(vmapped(partial(prior_and_gradient, prior))).lower(*arguments).compile()
+        assert_nothing_is_exchanged(program, prior)
         return program(*arguments)
 
 
-def assert_nothing_is_exchanged(program):
+def assert_nothing_is_exchanged(program, prior):
+    """Limb frames exchange one number, the length of the batch's loop."""
     assert len(program.input_shardings[0][-1].device_set) == BATCH
     text = program.as_text()
-    for collective in ("all-gather", "all-to-all", "all-reduce", "collective-permute", "reduce-scatter"):
+    for collective in ("all-gather", "all-to-all", "collective-permute", "reduce-scatter"):
         assert collective not in text
+    reduced = re.findall(r"= (\S+) all-reduce\(", text)
+    assert {shape[: shape.index("]") + 1] for shape in reduced} <= {"s32[]"}
+    assert prior is limb_frames or "all-reduce" not in text
 
 
 ways = [by_jit, by_vmap, by_scan, by_remat, by_shard_map, by_auto_mesh, by_explicit_mesh]
@@ -136,8 +151,8 @@ ways = [by_jit, by_vmap, by_scan, by_remat, by_shard_map, by_auto_mesh, by_expli
 
 @pytest.mark.parametrize("way", ways, ids=lambda way: way.__name__)
 def test_prior_and_gradient_are_those_of_calls_one_by_one(one_by_one, way):
-    bank, batch, expected = one_by_one
-    found = way(bank, batch)
+    prior, bank, batch, expected = one_by_one
+    found = way(prior, bank, batch)
     if way in (by_shard_map, by_auto_mesh, by_explicit_mesh):
         for leaf in found:
             assert leaf.sharding.spec[0] == "data"

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pgkt_jax.report import figures
-from pgkt_jax.report.page import Chart, GalleryRow, gain_cards, write_page
+from pgkt_jax.report.charts import Chart
+from pgkt_jax.report.page import GalleryRow, gain_cards, write_page
 from pgkt_jax.report.table import MISSING, format_table
 from pgkt_jax.skeleton import IGNORE, PASCAL_PERSON
 

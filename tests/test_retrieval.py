@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pgkt_jax import PASCAL_PERSON, PoseBank, nearest_poses
+from pgkt_jax import PASCAL_PERSON, PoseBank, make_prior, nearest_poses, retrieval
 
 PELVIS, NECK = PASCAL_PERSON.torso_joints
 HEAD = [PASCAL_PERSON.joint(name) for name in ("neck", "head_top")]
@@ -184,3 +184,21 @@ def test_an_upper_body_finds_the_person_that_it_was_cut_from():
     seen[:4] = visible[:4]
     found = find(bank_of(joints * 2.5, seen), joints, visible)
     np.testing.assert_array_equal(found.indices[:, 0], np.arange(PEOPLE))
+
+
+def test_a_large_bank_is_searched_by_tiles_with_the_same_result(monkeypatch):
+    joints = np.concatenate([poses(seed) for seed in range(4)])[:33]
+    bank = PoseBank.of_poses(PASCAL_PERSON, joints, np.ones((33, 16), bool))
+    search = partial(nearest_poses, bank, jnp.asarray(poses(99)[0]), WHOLE, k=5, n=7, exclude=2)
+    whole = search(), search(key=jax.random.key(0))
+    monkeypatch.setattr(retrieval, "TILE", 8)
+    for found, expected in zip((search(), search(key=jax.random.key(0))), whole):
+        np.testing.assert_array_equal(found.indices, expected.indices)
+        np.testing.assert_allclose(found.distances, expected.distances, rtol=1e-5)
+        assert found.valid.all()
+
+
+def test_a_bank_of_poses_gives_no_prior():
+    bank = PoseBank.of_poses(PASCAL_PERSON, poses(), ALL)
+    with pytest.raises(ValueError, match="no masks"):
+        make_prior(bank, jnp.asarray(poses()[0]), WHOLE, jnp.array([0.0, 0, 9, 9]), size=(8, 8), k=1)

@@ -18,8 +18,9 @@ from pgkt_jax.data.person import joined
 from pgkt_jax.data.sources import Splits, splits_of
 from pgkt_jax.geometry import image_box
 from pgkt_jax.prior import PoseBank, make_prior
+from pgkt_jax.report.charts import Chart
 from pgkt_jax.report.figures import colorize, contact_sheet, draw_joints, overlay, prior_picture
-from pgkt_jax.report.page import Chart, GalleryRow, difference_card, gain_cards, write_page
+from pgkt_jax.report.page import GalleryRow, difference_card, gain_cards, write_page
 from pgkt_jax.report.table import format_table
 from pgkt_jax.stages.evaluate import predict, score_people, write_results
 from pgkt_jax.stages.parse import parsed_labels, train_parsing
@@ -62,7 +63,8 @@ def quickstart(config: Config, folder: Path) -> Results:
     check_refinement(config.refine, splits.labelled)
     check_batch(config.parse.batch, "parse.batch")
     results = Results(splits, stack_people(splits.test, splits.canvas))
-    bank = bank_of(splits.labelled, splits.skeleton)
+    frames = config.refine.method == "limb_frames"
+    bank = bank_of(splits.labelled, splits.skeleton, limb_frames=frames)
     results.add("prior alone", JOINTS, prior_labels(bank, results.test, k=config.refine.k))
     results.add("skeleton alone", JOINTS, stick_labels(splits.skeleton, results.test))
     refiners = {kind: _refine(config, results, kind, folder) for kind in PRIORS}

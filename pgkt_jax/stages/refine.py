@@ -1,6 +1,6 @@
 """The refinement network: trained to make a part-level prior and a photograph into a label (paper 3.5, 3.6)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,11 @@ from pgkt_jax.train.views import color_jitter, jittered_box, see, see_classes, w
 from pgkt_jax.typing import Array, Bool, Float, Int, Key
 
 
-def bank_of(people: Sequence[Person], skeleton: Skeleton) -> PoseBank:
+def bank_of(people: Sequence[Person], skeleton: Skeleton, *, limb_frames: bool = False) -> PoseBank:
     """The pose bank of labelled people, in their order."""
     label_maps = [person.label_map for person in people if person.label_map is not None]
     joints, visible = np.stack([p.joints for p in people]), np.stack([p.visible for p in people])
-    return PoseBank.create(skeleton, label_maps, joints, visible)
+    return PoseBank.create(skeleton, label_maps, joints, visible, limb_frames=limb_frames)
 
 
 def refinement_network(config: RefineConfig, skeleton: Skeleton) -> UNet:
@@ -68,15 +68,21 @@ def network_input(
         prior = skeleton_label_map(bank.skeleton, joints, visible, box, size=config.size)
     else:
         n = config.n if key is not None else config.k
-        prior = make_prior(bank, joints, visible, box, size=config.size, k=config.k, n=n, key=key, exclude=exclude)
+        prior = make_prior(
+            bank, joints, visible, box, size=config.size, k=config.k, n=n, key=key, exclude=exclude,
+            method=config.method,
+        )  # fmt: skip
     return jnp.concatenate([image, 2 * prior - 1], -1)
 
 
-def refine_step(config: RefineConfig) -> Any:
-    """The training step: fresh views and fresh neighbours for every sample, one update. Pure; jit it."""
+def refine_step(config: RefineConfig, network_input: Callable[..., Array] = network_input) -> Any:
+    """The training step: fresh views and fresh neighbours for every sample, one update. Pure; jit it.
+
+    `network_input` can be another, for a bank of another kind with a `skeleton`: the benchmark reads ready priors so.
+    """
     loss_of = mask_l1 if config.loss == "l1" else cross_entropy
 
-    def view(bank: PoseBank, person: People, key: Key[Array, ""]) -> tuple[Array, Array]:
+    def view(bank: Any, person: People, key: Key[Array, ""]) -> tuple[Array, Array]:
         box_key, color_key, prior_key = jax.random.split(key, 3)
         box = jittered_box(box_key, whole_box(person.sizes), config.zoom, mirror=config.mirror)
         image = color_jitter(color_key, see(person.images, person.sizes, box, config.size), config.color)
@@ -85,7 +91,7 @@ def refine_step(config: RefineConfig) -> Any:
         )
         return seen, see_classes(person.label_maps, box, config.size, bank.skeleton)
 
-    def step(state: TrainState, bank: PoseBank, batch: People) -> tuple[TrainState, dict[str, jax.Array]]:
+    def step(state: TrainState, bank: Any, batch: People) -> tuple[TrainState, dict[str, jax.Array]]:
         keys = state.sample_keys(batch.size)
         view_keys, dropout_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
         seen, classes = jax.vmap(view, (None, 0, 0))(bank, batch, view_keys)
@@ -138,7 +144,7 @@ def train_refinement(config: RefineConfig, splits: Splits, folder: Path) -> tupl
     labelled, skeleton = splits.labelled, splits.skeleton
     check_refinement(config, labelled)
     check_people(folder, labelled)
-    bank = bank_of(labelled, skeleton)
+    bank = bank_of(labelled, skeleton, limb_frames=config.method == "limb_frames")
     data = feed(labelled, splits, batch=config.batch, seed=config.seed, bank_rows=range(len(labelled)))
     steps = config.epochs * len(labelled) // config.batch if config.steps is None else config.steps
     tx = adam(config.learning_rate, beta1=config.beta1, steps=steps, decay_from=config.decay_from)

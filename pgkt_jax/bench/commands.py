@@ -1,0 +1,43 @@
+"""`pgkt bench prior | step [--out FOLDER] [--field value ...]`, read by argparse: a bare GPU host has no tyro."""
+
+import argparse
+import dataclasses
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs one benchmark.
+
+    Raises:
+        ValueError: a setting or a file is wrong.
+    """
+    parser = argparse.ArgumentParser("pgkt bench", description=__doc__)
+    parser.add_argument("name", choices=["prior", "step"])
+    # Only the chosen one is imported: `step` wants the packages of training, `prior` does not.
+    chosen = importlib.import_module(f"pgkt_jax.bench.{parser.parse_known_args(arguments[:1])[0].name}")
+    parser.description = chosen.__doc__
+    parser.add_argument("--out", type=Path, default=Path("runs/bench"), help="where the results go")
+    for field in dataclasses.fields(chosen.Setting):
+        parser.add_argument(f"--{field.name}", default=field.default, **_reads(field.default, field.type))
+    values = vars(parser.parse_args(arguments))
+    folder = values.pop("out")
+    del values["name"]
+    chosen.run(chosen.Setting(**{**values, "size": tuple(values["size"])}), folder)
+
+
+def _reads(default: Any, kind: Any) -> dict[str, Any]:
+    if isinstance(default, bool):
+        return {"action": argparse.BooleanOptionalAction}
+    if isinstance(default, tuple):
+        return {"nargs": len(default), "type": int}
+    if default is None:
+        return {}
+    return {"type": type(default), "choices": get_args(kind) or None}
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
