@@ -1,5 +1,7 @@
 """The exact prior with PyTorch: `grid_sample` over the part masks of one neighbour after the other."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch.nn.functional import grid_sample
@@ -12,7 +14,7 @@ class TorchPriors:
     """Priors of a batch whose neighbours are known, on `device`. Label maps and joints lie there beforehand."""
 
     def __init__(self, bank: PoseBank, *, size: tuple[int, int], device: str):
-        def put(array: np.ndarray) -> torch.Tensor:
+        def put(array: Any) -> torch.Tensor:
             return torch.as_tensor(np.array(array), device=device)
 
         self.skeleton, self.size, self.device = bank.skeleton, size, device
