@@ -204,7 +204,7 @@ def _lanes(batch: int) -> int:
     """How many examples are painted side by side.
 
     An accelerator wants all of them at once. A CPU wants one after the other, so that the canvas stays in its cache
-    (measured: twice as fast): one on every device, which a batch spread over devices has there.
+    (measured: 1.6 times as fast): one on every device, which a batch spread over devices has there.
     """
     devices = jax.device_count()
     return devices if jax.default_backend() == "cpu" and batch % devices == 0 else batch
@@ -232,9 +232,10 @@ def _painter(size: tuple[int, int], num_classes: int, dtype: DTypeLike) -> Calla
             canvas, tiles = state
             return paint(canvas, tiles, taps), following(turn + 1, pulls, queue)
 
-        return lambda canvas: jax.lax.fori_loop(0, rounds, step, (canvas, following(jnp.int32(0), pulls, queue)))[
-            0
-        ], rounds
+        def paint_all(canvas: Array) -> Array:
+            return jax.lax.fori_loop(0, rounds, step, (canvas, following(jnp.int32(0), pulls, queue)))[0]
+
+        return paint_all, rounds
 
     def side_by_side(own_taps: Array, taps: Array, pulls: Pulls, own_pulls: Pulls, box: Array) -> Array:
         canvas = _zeros(pulls.weights, (bands * TILE, columns * TILE), num_classes, dtype)
