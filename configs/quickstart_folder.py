@@ -11,11 +11,13 @@ from pgkt_jax.config import Config, DataConfig, ParseConfig, RefineConfig
 CONFIG = Config(
     data=DataConfig(people="people"),
     refine=RefineConfig(
-        size=(128, 96), zoom=(0.9, 1.3), color=0.3, k=5, n=8, depth=5, width=32, dropout_blocks=1, input_skip=True,
-        mirror_test=True, loss="cross-entropy", learning_rate=1e-3, decay_from=0.5, batch=8, steps=600, every=200,
+        size=(128, 96), zoom=(0.9, 1.3), color=0.3, k=5, n=8, depth=5, width=32,
+        dropout_blocks=1, input_skip=True, mirror_test=True, loss="cross-entropy",
+        learning_rate=1e-3, decay_from=0.5, batch=8, steps=600, every=200,
     ),
     parse=ParseConfig(
-        size=(128, 96), zoom=(0.85, 1.35), color=0.3, scales=(1.0, 0.5), attention_width=16,
-        mirror_test=True, learning_rate=0.12, drops=(2600, 3600, 4400, 5000), drop=0.3, batch=4, steps=5400, every=900,
+        size=(128, 96), zoom=(0.85, 1.35), color=0.3, scales=(1.0,), attention_width=16, mirror_test=True,
+        learning_rate=0.2, drops=(3500, 4400, 4900, 5200, 5400), drop=0.5, weight_decay=1.5e-3,
+        batch=4, steps=5600, every=700,
     ),
 )  # fmt: skip

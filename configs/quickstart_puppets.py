@@ -15,11 +15,13 @@ from pgkt_jax.config import Config, DataConfig, ParseConfig, RefineConfig
 CONFIG = Config(
     data=DataConfig(people="puppets"),
     refine=RefineConfig(
-        size=(128, 64), zoom=(0.9, 1.3), color=0.3, k=5, n=8, depth=5, width=32, dropout_blocks=1, input_skip=True,
-        mirror_test=True, loss="cross-entropy", learning_rate=1e-3, decay_from=0.5, batch=8, steps=300, every=100,
+        size=(128, 64), zoom=(0.9, 1.3), color=0.3, k=5, n=8, depth=5, width=32,
+        dropout_blocks=1, input_skip=True, mirror_test=True, loss="cross-entropy",
+        learning_rate=1e-3, decay_from=0.5, batch=8, steps=300, every=100,
     ),
     parse=ParseConfig(
-        size=(128, 64), zoom=(0.95, 1.1), color=0.1, scales=(1.0, 0.5), attention_width=16,
-        mirror_test=True, learning_rate=0.06, drops=(800, 1000), batch=4, steps=1100, every=275,
+        size=(128, 64), zoom=(0.95, 1.1), color=0.1, scales=(1.0,), attention_width=16, mirror_test=True,
+        learning_rate=0.2, drops=(750, 1000, 1200, 1350), drop=0.4, weight_decay=1.5e-3,
+        batch=4, steps=1500, every=375,
     ),
 )  # fmt: skip

@@ -57,7 +57,7 @@ class RefineConfig:
     prior: PriorKind = "part-level"
     k: int = 3
     n: int = 5
-    method: Literal["exact", "limb_frames"] = "exact"
+    method: Literal["exact", "limb_frames"] = "limb_frames"
     depth: int = 8
     width: int = 64
     dropout_blocks: int = 3

@@ -91,7 +91,7 @@ class PoseBank:
         visible: jax.typing.ArrayLike,
         *,
         max_side: int = 256,
-        limb_frames: bool = False,
+        limb_frames: bool = True,
     ) -> "PoseBank":
         """Builds a bank from people of any image size.
 
@@ -104,7 +104,8 @@ class PoseBank:
             joints: float32[N, J, 2], (x, y) in pixels of each person's label map.
             visible: bool[N, J].
             max_side: the longest side that is kept, in pixels.
-            limb_frames: cut the parts out as well, for `method="limb_frames"`; 41 kB a person with ten parts.
+            limb_frames: cut the parts out as well, for `method="limb_frames"`; 41 kB a person with ten parts. Without,
+                only `method="exact"` works.
 
         Raises:
             ValueError: the arguments disagree in length or shape, are empty, or a visible joint is not finite.
@@ -242,7 +243,7 @@ def prior_from(
     *,
     size: tuple[int, int] = (256, 256),
     dtype: DTypeLike = jnp.float32,
-    method: Method = "exact",
+    method: Method = "limb_frames",
 ) -> Float[Array, "H W C"]:
     """Morphs the neighbours' masks onto a target pose, merges left with right by max, and averages (section 3.4).
 
@@ -258,20 +259,21 @@ def prior_from(
         size: the output's (H, W), in pixels.
         dtype: of the output; the arithmetic is that of the joints.
         method: `exact` morphs, merges and averages in the paper's order. `limb_frames` averages the parts in the
-            frames of their limbs, then morphs and merges (`limb_frames.py`): the bank must have been created so.
+            frames of their limbs, then morphs and merges (`limb_frames.py`): ten times as fast on a CPU, and as good
+            a label: on street_people at most .004 mIoU above it for k = 1, .002 for k = 3, .001 for k = 5 and 7.
 
     Returns:
         [H, W, skeleton.num_classes - 1] in 0..1.
 
     Raises:
-        ValueError: `limb_frames` of a bank that was created without.
+        ValueError: the bank was created without masks, or without limb frames where they are wanted.
     """
-    if method == "limb_frames":
-        if bank.frames is None:
-            raise ValueError('method = "limb_frames" wants a bank of PoseBank.create(..., limb_frames=True)')
-        return _limb_frame_prior(bank, neighbours, joints, visible, box.astype(joints.dtype), size, dtype)
     if bank.label_maps is None:
         raise ValueError("a bank of poses has no masks to morph: PoseBank.create takes label maps")
+    if method == "limb_frames":
+        if bank.frames is None:
+            raise ValueError('this bank wants method = "exact": it was created with limb_frames = False')
+        return _limb_frame_prior(bank, neighbours, joints, visible, box.astype(joints.dtype), size, dtype)
     return _exact_prior(bank, neighbours, joints, visible, box.astype(joints.dtype), size).astype(dtype)
 
 
@@ -351,7 +353,7 @@ def make_prior(
     key: Key[Array, ""] | None = None,
     exclude: Int[Array, ""] | int | None = None,
     dtype: DTypeLike = jnp.float32,
-    method: Method = "exact",
+    method: Method = "limb_frames",
 ) -> Float[Array, "H W C"]:
     """The part-level prior of one target: `nearest_poses`, then `prior_from`; see there for the arguments.
 

@@ -25,7 +25,7 @@ from pgkt_jax.config import Config, DataConfig, ParseConfig, RefineConfig
 
 CONFIG = Config(
     data=DataConfig(people="people", labels=4),
-    refine=RefineConfig(size=(32, 24), k=1, n=2, depth=2, width=4, batch=8, steps=2, every=2),
+    refine=RefineConfig(size=(32, 24), k=1, n=2, method="exact", depth=2, width=4, batch=8, steps=2, every=2),
     parse=ParseConfig(size=(32, 24), width=8, attention_width=8, scales=(1.0,), batch=8, steps=2, every=2),
 )
 """

@@ -19,7 +19,7 @@ WHOLE = (-0.5, -0.5, SIZE[1] - 0.5, SIZE[0] - 0.5)
 
 def create(people):
     joints, visible = np.stack([p.joints for p in people]), np.stack([p.visible for p in people])
-    return PoseBank.create(PASCAL_PERSON, [p.label_map for p in people], joints, visible, limb_frames=True)
+    return PoseBank.create(PASCAL_PERSON, [p.label_map for p in people], joints, visible)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def box_around_forearm(person):
 
 
 def painted(bank, person, box, size, dense=False):
-    paint = partial(make_prior, size=size, k=3, method="limb_frames")
+    paint = partial(make_prior, size=size, k=3)
     with pytest.MonkeyPatch.context() as patch:
         if dense:
             patch.setattr(limb_frames, "paint", tiles.dense)
@@ -69,7 +69,7 @@ def test_a_batch_is_painted_as_its_examples_are(bank):
     """More examples than devices: they are painted in turns."""
     people, boxes = (PEOPLE * 2)[:16], [WHOLE, (-9.0, -9.0, 20.0, 31.0)] * 8
     joints, visible = (jnp.stack([jnp.asarray(getattr(p, name)) for p in people]) for name in ("joints", "visible"))
-    paint = partial(make_prior, size=SIZE, k=3, method="limb_frames")
+    paint = partial(make_prior, size=SIZE, k=3)
     found = jax.jit(jax.vmap(paint, (None, 0, 0, 0)))(bank, joints, visible, jnp.array(boxes))
     alone = jax.jit(paint)
     for row, arguments in zip(found, zip(joints, visible, jnp.array(boxes))):
@@ -114,9 +114,7 @@ def test_values_stay_in_the_unit_interval_and_gradients_finite_wherever_joints_a
     rng = np.random.default_rng(0)
     score = jax.jit(
         jax.value_and_grad(
-            lambda joints, visible, box: jnp.sum(
-                make_prior(bank, joints, visible, box, size=(20, 12), k=3, method="limb_frames") ** 2
-            )
+            lambda joints, visible, box: jnp.sum(make_prior(bank, joints, visible, box, size=(20, 12), k=3) ** 2)
         )
     )
     for scale in (0, 1e-3, 5, 50, 1e4):
@@ -130,5 +128,5 @@ def test_values_stay_in_the_unit_interval_and_gradients_finite_wherever_joints_a
 def test_a_bank_without_patches_is_refused():
     bank = create(PEOPLE[:3])
     plain = type(bank)(**{**vars(bank), "frames": None})
-    with pytest.raises(ValueError, match="limb_frames=True"):
-        make_prior(plain, *target(TARGETS[0]), method="limb_frames")
+    with pytest.raises(ValueError, match="limb_frames = False"):
+        make_prior(plain, *target(TARGETS[0]))

@@ -8,7 +8,17 @@ from flax import nnx
 
 from pgkt_jax.nets.attention import AttentionToScale
 from pgkt_jax.nets.fcn import SmallFCN
-from pgkt_jax.nets.layers import UpConv, _by_blocks, _dilated, _overlap_add, _strided, dropout, instance_norm
+from pgkt_jax.nets.layers import (
+    UpConv,
+    _by_blocks,
+    _conv3x3,
+    _conv3x3_by_products,
+    _dilated,
+    _overlap_add,
+    _strided,
+    dropout,
+    instance_norm,
+)
 from pgkt_jax.nets.unet import UNet
 
 rng = np.random.default_rng(0)
@@ -75,9 +85,12 @@ def test_downconv_is_the_convolution_of_stride_2(down):
     np.testing.assert_allclose(jax.jit(down)(x, kernel), convolution(np.asarray(x), np.asarray(kernel)), atol=1e-5)
 
 
-@pytest.mark.parametrize(("fast", "plain"), [(_overlap_add, _dilated), (_by_blocks, _strided)])
-def test_both_forms_of_a_convolution_have_the_same_gradients(fast, plain):
-    x, kernel = normal(2, 4, 2, 3), normal(4, 4, 3, 2)
+@pytest.mark.parametrize(
+    ("fast", "plain", "side"),
+    [(_overlap_add, _dilated, 4), (_by_blocks, _strided, 4), (_conv3x3_by_products, _conv3x3, 3)],
+)
+def test_both_forms_of_a_convolution_have_the_same_gradients(fast, plain, side):
+    x, kernel = normal(2, 4, 2, 3), normal(side, side, 3, 2)
     weights = normal(*jax.eval_shape(fast, x, kernel).shape)
 
     def gradients(form):
@@ -149,7 +162,7 @@ def test_unet_sees_an_odd_size_as_the_picture_continued_by_its_edge(unet):
 
 def test_unet_doubles_its_width_up_to_eightfold():
     _, params = shapes_of(lambda: UNet(3, 1, depth=6, width=2, rngs=nnx.Rngs(0)))
-    widths = [params["hourglass"]["downs"][level]["kernel"].shape[-1] for level in range(6)]
+    widths = [params["downs"][level]["kernel"].shape[-1] for level in range(6)]
     assert widths == [2, 4, 8, 16, 16, 16]
 
 
@@ -179,15 +192,15 @@ def test_unet_normalises_every_level_but_the_outermost_and_the_innermost(unet):
     def change(path, factor):
         return float(jnp.max(jnp.abs(run(scaled(params, path, factor), x) - out)) / jnp.max(jnp.abs(out)))
 
-    assert change("['hourglass']['downs'][1]['kernel']", 3) < 1e-2
-    assert change("['hourglass']['ups'][0]['kernel']", 3) < 1e-2
-    assert change("['hourglass']['ups'][1]['kernel']", 3) < 1e-2
-    assert change("['hourglass']['downs'][0]['kernel']", 3) > 0.1
-    assert change("['hourglass']['downs'][2]['kernel']", -1) > 0.02
-    bias = params["out"]["bias"][...]
-    tripled = run(scaled(params, "['out']['kernel']", 3), x)
+    assert change("['downs'][1]['kernel']", 3) < 1e-2
+    assert change("['ups'][1]['kernel']", 3) < 1e-2
+    assert change("['ups'][2]['kernel']", 3) < 1e-2
+    assert change("['downs'][0]['kernel']", 3) > 0.1
+    assert change("['downs'][2]['kernel']", -1) > 0.02
+    bias = params["ups"][0]["bias"][...]
+    tripled = run(scaled(params, "['ups'][0]['kernel']", 3), x)
     np.testing.assert_allclose(tripled - bias, 3 * (out - bias), rtol=1e-4, atol=1e-4)
-    layers = [*(params["hourglass"]["downs"][level] for level in range(DEPTH)), params["hourglass"]["ups"][0]]
+    layers = [*(params["downs"][level] for level in range(DEPTH)), params["ups"][1]]
     assert [layer.get("bias") is not None for layer in layers] == [True, False, True, False]
 
 

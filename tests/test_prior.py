@@ -1,6 +1,7 @@
 """The part-level prior and its rival: against a loop in NumPy and SciPy, closed forms and float64 differences."""
 
 from dataclasses import replace
+from functools import partial
 
 import hypothesis.extra.numpy as hnp
 import jax
@@ -73,19 +74,20 @@ JOINTS = poses(STANDING, 5)
 LABEL_MAPS = [draw(PASCAL_PERSON, joints) for joints in JOINTS]
 TARGET = poses(STANDING, 1, seed=9)[0]
 
-prior = jax.jit(make_prior, static_argnames=("size", "k", "n"))
+prior = jax.jit(partial(make_prior, method="exact"), static_argnames=("size", "k", "n"))
+bank_of = partial(PoseBank.create, limb_frames=False)
 nearest = jax.jit(nearest_poses, static_argnames=("k", "n"))
 
 
 @pytest.fixture(scope="module")
 def bank():
-    return PoseBank.create(PASCAL_PERSON, LABEL_MAPS, JOINTS, np.ones((5, 16), bool))
+    return bank_of(PASCAL_PERSON, LABEL_MAPS, JOINTS, np.ones((5, 16), bool))
 
 
 @pytest.fixture(scope="module")
 def arms_bank():
     joints = poses(BALANCING, 2)
-    return PoseBank.create(ARMS, [draw(ARMS, j) for j in joints], joints, np.ones((2, 4), bool))
+    return bank_of(ARMS, [draw(ARMS, j) for j in joints], joints, np.ones((2, 4), bool))
 
 
 def look(bank, joints=TARGET, visible=EVERY_JOINT, box=WHOLE_IMAGE):
@@ -156,7 +158,7 @@ def test_a_person_is_its_own_prior_if_nobody_else_counts(bank):
 
 def test_a_turned_person_of_a_skeleton_of_ones_own_gives_the_turned_mask():
     label_map = np.random.default_rng(0).integers(0, 2, (7, 12)).astype(np.uint8)
-    bank = PoseBank.create(STICK, [label_map], np.float32([[(2, 3), (9, 3)]]), np.ones((1, 2), bool))
+    bank = bank_of(STICK, [label_map], np.float32([[(2, 3), (9, 3)]]), np.ones((1, 2), bool))
     # A quarter turn takes (x, y) to (6 - y, x).
     turned, box = np.float32([(3, 2), (3, 9)]), np.float32(image_box((12, 7)))
     found = prior(bank, turned, np.ones(2, bool), box, size=(12, 7), k=1)
@@ -210,7 +212,7 @@ def test_a_bank_that_is_reduced_gives_nearly_the_same_prior():
     joints, size = poses(BALANCING, 2) * 4 + 1.5, (4 * HEIGHT, 4 * WIDTH)
     maps = [np.pad(draw(ARMS, j, 12, size), ((3, 0), (5, 0))) for j in joints]
     arguments = ARMS, maps, joints + np.float32([5, 3]), np.ones((2, 4), bool)
-    full, reduced = (PoseBank.create(*arguments, max_side=side) for side in (256, 48))
+    full, reduced = (bank_of(*arguments, max_side=side) for side in (256, 48))
     assert max(full.label_maps.shape[1:]) > 120
     assert max(reduced.label_maps.shape[1:]) == 48
     target, seen = poses(BALANCING, 1, seed=9)[0], np.ones(4, bool)
@@ -226,14 +228,14 @@ def test_reducing_a_person_keeps_the_edges_of_its_map_where_they_are():
     label_map[4:44, 10:30] = 1
     joints = np.zeros((1, 16, 2), np.float32)
     joints[0, :2] = (9.5, 3.5), (29.5, 43.5)
-    bank = PoseBank.create(PASCAL_PERSON, [label_map], joints, np.ones((1, 16), bool), max_side=10)
+    bank = bank_of(PASCAL_PERSON, [label_map], joints, np.ones((1, 16), bool), max_side=10)
     np.testing.assert_array_equal(bank.label_maps, np.ones((1, 10, 5)))
     np.testing.assert_allclose(bank.joints[0, :2], [(-0.5, -0.5), (4.5, 9.5)], atol=1e-6)
 
 
 def test_maps_of_different_sizes_are_padded_with_background():
     maps = [np.full((3, 7), 1, np.uint8), np.full((6, 2), 2, np.uint8)]
-    bank = PoseBank.create(PASCAL_PERSON, maps, JOINTS[:2], np.ones((2, 16), bool))
+    bank = bank_of(PASCAL_PERSON, maps, JOINTS[:2], np.ones((2, 16), bool))
     assert bank.label_maps.shape == (2, 6, 7)
     np.testing.assert_array_equal(bank.label_maps[0, :3], 1)
     np.testing.assert_array_equal(bank.label_maps[1, :, :2], 2)
@@ -246,7 +248,7 @@ def test_ignored_and_unknown_ids_are_background_in_a_bank():
     assert not LABEL_MAPS[0][0].any()
     assert not LABEL_MAPS[0][:, -1].any()
     seen = np.ones((1, 16), bool)
-    clean, bank = (PoseBank.create(PASCAL_PERSON, [m], JOINTS[:1], seen) for m in (LABEL_MAPS[0], disturbed))
+    clean, bank = (bank_of(PASCAL_PERSON, [m], JOINTS[:1], seen) for m in (LABEL_MAPS[0], disturbed))
     for expected, found in zip(jax.tree.leaves(clean), jax.tree.leaves(bank)):
         np.testing.assert_array_equal(found, expected)
 
@@ -269,7 +271,7 @@ NAN_HEAD[1, PASCAL_PERSON.joint("head_top"), 0] = np.nan
 )
 def test_a_bank_of_bad_people_raises(label_maps, joints, visible, message):
     with pytest.raises(ValueError, match=message):
-        PoseBank.create(PASCAL_PERSON, label_maps, joints, visible)
+        bank_of(PASCAL_PERSON, label_maps, joints, visible)
 
 
 # --- Gradients ------------------------------------------------------------------------------------
@@ -284,7 +286,7 @@ def test_float64_differences_agree_with_the_gradient_and_are_not_zero(arms_bank)
         @jax.vmap
         def score(joints):
             visible, box = jnp.asarray(seen), jnp.asarray(WHOLE_IMAGE)
-            found = prior_from(arms_bank, near, joints, visible, box, size=HALF, dtype=jnp.float64)
+            found = prior_from(arms_bank, near, joints, visible, box, size=HALF, dtype=jnp.float64, method="exact")
             return jnp.sum(weights * found**2)
 
         @jax.jit
@@ -306,7 +308,7 @@ PICTURE_WEIGHTS = np.random.default_rng(2).normal(size=(6, 5, 2)).astype(np.floa
 @jax.jit
 def prior_and_gradient(bank, joints, visible, box):
     def score(joints):
-        found = make_prior(bank, joints, visible, box, size=(6, 5), k=2)
+        found = make_prior(bank, joints, visible, box, size=(6, 5), k=2, method="exact")
         return jnp.sum(found * PICTURE_WEIGHTS), found
 
     gradient, found = jax.grad(score, has_aux=True)(joints)

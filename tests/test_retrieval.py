@@ -30,7 +30,7 @@ def poses(seed=0):
 
 
 def bank_of(joints, visible=ALL):
-    return PoseBank.create(PASCAL_PERSON, [np.ones((1, 1), np.uint8)] * len(joints), joints, visible)
+    return PoseBank.create(PASCAL_PERSON, [np.ones((1, 1), np.uint8)] * len(joints), joints, visible, limb_frames=False)
 
 
 nearest = jax.jit(nearest_poses, static_argnames=("k", "n"))

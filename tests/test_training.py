@@ -1,7 +1,7 @@
 """Losses, optimisers, scores, views, checkpoints, and the loop that resumes bitwise."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import jax
@@ -419,6 +419,17 @@ def test_a_loss_that_is_not_finite_stops_and_leaves_the_last_good_checkpoint(tmp
     checkpoints.close()
     assert restored.step == 4
     assert_same(restored.params, train(tmp_path / "good", steps=4).params)
+
+
+def test_a_last_step_that_breaks_the_parameters_is_not_saved(tmp_path):
+    def broken(state, context, batch):
+        state, metrics = tiny_step(state, context, batch)
+        factor = jnp.where(state.step == 4, jnp.nan, 1)
+        return replace(state, params=jax.tree.map(lambda leaf: factor * leaf, state.params)), metrics
+
+    with pytest.raises(FloatingPointError, match="a parameter is not finite after step 4"):
+        train(tmp_path, step=broken)
+    assert steps_kept(tmp_path) == [2]
 
 
 def test_the_latest_two_and_the_best_checkpoints_are_kept(tmp_path):

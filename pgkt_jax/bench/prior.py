@@ -77,7 +77,6 @@ def read_people(setting: Setting) -> tuple[PoseBank, Targets]:
         [person.label_map for person in train if person.label_map is not None],
         np.stack([person.joints for person in train]),
         np.stack([person.visible for person in train]),
-        limb_frames=True,
     )
     if setting.poses is None:
         joints, visible = np.stack([p.joints for p in test]), np.stack([p.visible for p in test])

@@ -70,7 +70,7 @@ def run(setting: Setting, folder: Path) -> None:
     def ready(state: TrainState, priors: Array, batch: Any) -> Any:
         return refine_step(config, _ready_input)(state, ReadyPriors(priors, skeleton), batch)
 
-    bank = bank_of(people, skeleton, limb_frames=setting.method == "limb_frames")
+    bank = bank_of(people, skeleton)
     made, _ = compiled(refine_step(config), state, bank, batch)
     read, _ = compiled(ready, state, priors, batch)
     seconds = in_turns({"made": made, "read": read}, seconds=setting.seconds)

@@ -39,10 +39,11 @@ def run_priors(config: Config, folder: Path) -> None:
         raise ValueError(f"priors of {max(KS)} people want as many labelled people, not {len(splits.labelled)}")
     test, bank = stack_people(splits.test, splits.canvas), bank_of(splits.labelled, splits.skeleton)
     labels = {"sticks": stick_labels(splits.skeleton, test)}
-    labels |= {f"part-level prior, k = {k}": prior_labels(bank, test, k=k) for k in KS}
+    labels |= {f"part-level prior, k = {k}": prior_labels(bank, test, k=k, method=config.refine.method) for k in KS}
     rows = [{"name": name, **score_people(found, test, splits.skeleton)} for name, found in labels.items()]
     print(format_table(rows, splits.skeleton.classes))
-    write_results(folder / "priors.json", rows, {"data": dataclasses.asdict(config.data), "split": "test"})
+    settings = {"data": dataclasses.asdict(config.data), "method": config.refine.method, "split": "test"}
+    write_results(folder / "priors.json", rows, settings)
 
 
 def run_refine(config: Config, folder: Path) -> None:

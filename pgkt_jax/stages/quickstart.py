@@ -63,9 +63,9 @@ def quickstart(config: Config, folder: Path) -> Results:
     check_refinement(config.refine, splits.labelled)
     check_batch(config.parse.batch, "parse.batch")
     results = Results(splits, stack_people(splits.test, splits.canvas))
-    frames = config.refine.method == "limb_frames"
-    bank = bank_of(splits.labelled, splits.skeleton, limb_frames=frames)
-    results.add("prior alone", JOINTS, prior_labels(bank, results.test, k=config.refine.k))
+    bank = bank_of(splits.labelled, splits.skeleton)
+    alone = prior_labels(bank, results.test, k=config.refine.k, method=config.refine.method)
+    results.add("prior alone", JOINTS, alone)
     results.add("skeleton alone", JOINTS, stick_labels(splits.skeleton, results.test))
     refiners = {kind: _refine(config, results, kind, folder) for kind in PRIORS}
     synthesize(

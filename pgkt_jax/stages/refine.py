@@ -28,11 +28,11 @@ from pgkt_jax.train.views import color_jitter, jittered_box, see, see_classes, w
 from pgkt_jax.typing import Array, Bool, Float, Int, Key
 
 
-def bank_of(people: Sequence[Person], skeleton: Skeleton, *, limb_frames: bool = False) -> PoseBank:
+def bank_of(people: Sequence[Person], skeleton: Skeleton) -> PoseBank:
     """The pose bank of labelled people, in their order."""
     label_maps = [person.label_map for person in people if person.label_map is not None]
     joints, visible = np.stack([p.joints for p in people]), np.stack([p.visible for p in people])
-    return PoseBank.create(skeleton, label_maps, joints, visible, limb_frames=limb_frames)
+    return PoseBank.create(skeleton, label_maps, joints, visible)
 
 
 def refinement_network(config: RefineConfig, skeleton: Skeleton) -> UNet:
@@ -144,7 +144,7 @@ def train_refinement(config: RefineConfig, splits: Splits, folder: Path) -> tupl
     labelled, skeleton = splits.labelled, splits.skeleton
     check_refinement(config, labelled)
     check_people(folder, labelled)
-    bank = bank_of(labelled, skeleton, limb_frames=config.method == "limb_frames")
+    bank = bank_of(labelled, skeleton)
     data = feed(labelled, splits, batch=config.batch, seed=config.seed, bank_rows=range(len(labelled)))
     steps = config.epochs * len(labelled) // config.batch if config.steps is None else config.steps
     tx = adam(config.learning_rate, beta1=config.beta1, steps=steps, decay_from=config.decay_from)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from pgkt_jax.data.batch import People, take
@@ -87,7 +88,7 @@ def fit(
 
     Raises:
         ValueError: the folder holds another run.
-        FloatingPointError: the loss is not finite; nothing is saved after the last finite one.
+        FloatingPointError: the loss or a parameter is not finite; nothing is saved after the last finite ones.
     """
     mesh = data_mesh()
     # Closed on the way out of an error, too: a checkpoint that is being written gets finished.
@@ -115,6 +116,11 @@ def fit(
                     raise FloatingPointError(
                         f"{folder}: the loss is {loss} at step {done}; the last checkpoint is intact"
                     )
+                # The last step's gradients can be infinite where its loss was not yet.
+                if not _finite(state.params):
+                    raise FloatingPointError(
+                        f"{folder}: a parameter is not finite after step {done}; the last checkpoint is intact"
+                    )
                 scores = evaluate(state)
                 metrics_file.write(done, loss=loss, **scores)
                 checkpoints.save(done, state, miou=scores["miou"])
@@ -124,6 +130,11 @@ def fit(
                 jax.block_until_ready(pending[-3])
                 progress.show(done)
     return state
+
+
+@jax.jit
+def _finite(params: Any) -> jax.Array:
+    return jnp.array([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(params)]).all()
 
 
 def _scanned(step: Step) -> Callable[[TrainState, Any, People, jax.Array], tuple[TrainState, dict[str, jax.Array]]]:
