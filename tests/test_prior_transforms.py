@@ -148,7 +148,7 @@ def assert_nothing_is_exchanged(program, prior):
     assert prior is limb_frames or "all-reduce" not in text
 
 
-ways = [by_jit, by_vmap, by_scan, by_remat, by_shard_map, by_auto_mesh, by_explicit_mesh]
+ways = [by_vmap, by_scan, by_remat, by_shard_map, by_auto_mesh, by_explicit_mesh]
 
 
 @pytest.mark.parametrize("way", ways, ids=lambda way: way.__name__)
