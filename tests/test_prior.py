@@ -87,7 +87,7 @@ def bank():
 @pytest.fixture(scope="module")
 def arms_bank():
     joints = poses(BALANCING, 2)
-    return bank_of(ARMS, [draw(ARMS, j) for j in joints], joints, np.ones((2, 4), bool))
+    return PoseBank.create(ARMS, [draw(ARMS, j) for j in joints], joints, np.ones((2, 4), bool))
 
 
 def look(bank, joints=TARGET, visible=EVERY_JOINT, box=WHOLE_IMAGE):
@@ -305,24 +305,28 @@ def test_float64_differences_agree_with_the_gradient_and_are_not_zero(arms_bank)
 PICTURE_WEIGHTS = np.random.default_rng(2).normal(size=(6, 5, 2)).astype(np.float32)
 
 
-@jax.jit
-def prior_and_gradient(bank, joints, visible, box):
+METHODS = pytest.mark.parametrize("method", ["exact", "limb_frames"])
+
+
+@partial(jax.jit, static_argnames="method")
+def prior_and_gradient(bank, joints, visible, box, method):
     def score(joints):
-        found = make_prior(bank, joints, visible, box, size=(6, 5), k=2, method="exact")
+        found = make_prior(bank, joints, visible, box, size=(6, 5), k=2, method=method)
         return jnp.sum(found * PICTURE_WEIGHTS), found
 
     gradient, found = jax.grad(score, has_aux=True)(joints)
     return found, gradient
 
 
+@METHODS
 @pytest.mark.parametrize("length", [0, 1e-20, 1e-10, 0.25])
-def test_a_limb_without_length_counts_as_missing_and_has_a_finite_gradient(arms_bank, length):
+def test_a_limb_without_length_counts_as_missing_and_has_a_finite_gradient(arms_bank, length, method):
     # The neck at the origin, where the smallest lengths still exist in float32.
     neck, hand = ARMS.joint("neck"), ARMS.joint("left_hand")
     short, box = BALANCING - BALANCING[neck], WHOLE_IMAGE - np.tile(BALANCING[neck], 2)
     short[hand] = (length, 0)
-    found, gradient = prior_and_gradient(arms_bank, short, np.ones(4, bool), box)
-    hidden = prior_and_gradient(arms_bank, short, np.arange(4) != hand, box)[0]
+    found, gradient = prior_and_gradient(arms_bank, short, np.ones(4, bool), box, method)
+    hidden = prior_and_gradient(arms_bank, short, np.arange(4) != hand, box, method)[0]
     np.testing.assert_array_equal(found, hidden)
     assert found.any(axis=(0, 1)).all()
     assert np.isfinite(gradient).all()
@@ -332,6 +336,7 @@ def test_a_limb_without_length_counts_as_missing_and_has_a_finite_gradient(arms_
 anywhere = st.floats(-10, 60, width=32) | st.floats(-1e6, 1e6, width=32)
 
 
+@METHODS
 @settings(derandomize=True, max_examples=60, deadline=None, database=None)
 @given(
     joints=hnp.arrays(np.float32, (4, 2), elements=anywhere) | st.just(BALANCING),
@@ -339,10 +344,12 @@ anywhere = st.floats(-10, 60, width=32) | st.floats(-1e6, 1e6, width=32)
     visible=st.just([True] * 4) | st.lists(st.booleans(), min_size=4, max_size=4),
     box=st.just((33.5, -0.5, -0.5, 49.5)) | st.tuples(anywhere, anywhere, anywhere, anywhere),
 )
-def test_a_prior_is_finite_and_in_0_to_1_with_a_finite_gradient_for_any_target(arms_bank, joints, onto, visible, box):
+def test_a_prior_is_finite_and_in_0_to_1_with_a_finite_gradient_for_any_target(
+    arms_bank, method, joints, onto, visible, box
+):
     # `onto` puts joints on top of each other: limbs of length 0.
     visible = np.array(visible)
-    found, gradient = prior_and_gradient(arms_bank, joints[list(onto)], visible, np.float32(box))
+    found, gradient = prior_and_gradient(arms_bank, joints[list(onto)], visible, np.float32(box), method)
     assert np.isfinite(found).all()
     assert np.min(found) >= 0
     assert np.max(found) <= 1
