@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Every benchmark, for a GPU host (jax, flax, optax, numpy and OpenCV; torch as a rival where there is one) or for CPUs:
+# Every benchmark, for a GPU host or for CPUs. jax, flax, optax and numpy are enough; OpenCV and torch, where they are
+# installed, run beside as rivals, and reading a people folder wants OpenCV.
 #
 #   bash launch/bench.sh [PEOPLE_FOLDER [POSES.npy]]     results in runs/bench
 #

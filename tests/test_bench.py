@@ -1,6 +1,9 @@
 """The benchmark measures what it says: rivals give the same priors, a repeated bank is one, files are written."""
 
 import json
+import subprocess
+import sys
+import textwrap
 
 import jax
 import numpy as np
@@ -78,3 +81,31 @@ def test_calls_take_turns():
     calls = {name: lambda name=name: order.append(name) or jax.numpy.zeros(()) for name in ("a", "b")}
     assert set(prior.in_turns(calls, seconds=0, least=2)) == {"a", "b"}
     assert order == ["a", "b"] * 3
+
+
+def test_a_host_with_jax_flax_optax_and_numpy_alone_gets_stick_people():
+    code = """
+        import importlib.abc, sys
+
+        class Missing(importlib.abc.MetaPathFinder):
+            def find_spec(self, name, path=None, target=None):
+                top = name.partition(".")[0]
+                if top in {"cv2", "grain", "orbax", "tensorflow_datasets", "tyro", "jaxtyping", "torch", "scipy"}:
+                    raise ModuleNotFoundError(f"No module named {top!r}", name=top)
+
+        sys.meta_path.insert(0, Missing())
+        import numpy as np
+        from pgkt_jax.bench import commands, people, prior, step
+
+        drawn = people.open_people("puppets").split("train")[3]
+        assert set(np.unique(drawn.label_map)) == set(range(11)), np.unique(drawn.label_map)
+        bank, targets = prior.read_people(prior.Setting())
+        assert bank.size == 200 and targets.joints.shape == (200, 16, 2)
+        try:
+            people.open_people("folder")
+        except ValueError as error:
+            print(error)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "folder: reading pictures wants OpenCV (opencv-python-headless)\n"

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pgkt_jax.data import files
+from pgkt_jax.data import pictures
 from pgkt_jax.data.folder import PeopleError, read_people_folder
 from pgkt_jax.data.person import Person
 from pgkt_jax.data.writer import PeopleWriter
@@ -87,7 +87,7 @@ def test_provenance_and_original_bytes_can_be_passed_on(root, tmp_path):
     assert source.provenance == {"k": 3, "near": ["ben"]}
     jpeg = cv2.imencode(".jpg", source.read().image[..., ::-1])[1].tobytes()
     with PeopleWriter(tmp_path / "copy", PASCAL_PERSON) as writer:
-        person = replace(source.read(), image=files.decode_image(jpeg))
+        person = replace(source.read(), image=pictures.decode_image(jpeg))
         writer.add(person, split="train", provenance=source.provenance, image_bytes=jpeg, extension=".jpg")
     (copy,) = read_people_folder(tmp_path / "copy").entries
     assert copy.image_path.read_bytes() == jpeg
@@ -135,7 +135,7 @@ def test_palette_label_map_keeps_its_indices(colours):
     picture.putpalette([(7 * i + 5) % 256 for i in range(3 * colours)])  # colours tell nothing of the indices
     file = io.BytesIO()
     picture.save(file, "PNG")  # with 1, 2, 4 and 8 bits a pixel
-    np.testing.assert_array_equal(files.decode_label_map(file.getvalue()), indices)
+    np.testing.assert_array_equal(pictures.decode_label_map(file.getvalue()), indices)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
@@ -145,7 +145,7 @@ def test_every_jpeg_becomes_rgb(mode):
     file = io.BytesIO()
     Image.fromarray(smooth.astype(np.uint8)).convert(mode).save(file, "JPEG")
     expected = np.array(Image.open(file).convert("RGB"), int)
-    image = files.decode_image(file.getvalue())
+    image = pictures.decode_image(file.getvalue())
     assert (image.shape, image.dtype) == ((HEIGHT, WIDTH, 3), np.uint8)
     assert np.abs(image - expected).max() <= 3  # decoders round differently
 
@@ -156,8 +156,8 @@ def test_convention_exif_orientation_is_ignored(form):
     exif[0x0112] = 6  # "turn by a quarter"
     file = io.BytesIO()
     Image.fromarray(make_person("x").image).save(file, form, exif=exif)
-    assert files.picture_size(file.getvalue()) == (HEIGHT, WIDTH)
-    assert files.decode_image(file.getvalue()).shape == (HEIGHT, WIDTH, 3)
+    assert pictures.picture_size(file.getvalue()) == (HEIGHT, WIDTH)
+    assert pictures.decode_image(file.getvalue()).shape == (HEIGHT, WIDTH, 3)
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"comment": b"\xff\xc0\xff\xd9" * 9}])
@@ -165,10 +165,10 @@ def test_jpeg_size_and_completeness_without_decoding(options):
     file = io.BytesIO()
     Image.fromarray(make_person("x").image).save(file, "JPEG", **options)
     jpeg = file.getvalue()
-    assert files.picture_size(jpeg) == files.picture_size(jpeg + b"a film behind it") == (HEIGHT, WIDTH)
+    assert pictures.picture_size(jpeg) == pictures.picture_size(jpeg + b"a film behind it") == (HEIGHT, WIDTH)
     for length in range(2, len(jpeg), 13):
         with pytest.raises(ValueError, match="is truncated"):
-            files.picture_size(jpeg[:length])
+            pictures.picture_size(jpeg[:length])
 
 
 def test_huge_picture_is_refused_by_its_header(root):

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pgkt_jax.bench.measure import MIB, compiled, copy_call, in_turns
-from pgkt_jax.data.sources import open_people
+from pgkt_jax.bench.people import open_people
 from pgkt_jax.prior import PoseBank, make_prior, nearest_poses
 from pgkt_jax.typing import Leaf
 
@@ -27,7 +27,8 @@ class Setting:
     """What is measured.
 
     Attributes:
-        people: `puppets`, or a people folder: split train is the bank, split test the targets.
+        people: `puppets` (stick people where OpenCV is missing), or a people folder;
+            split train is the bank, split test the targets.
         poses: an .npy of float32[M, J, 2], targets in place of split test, every joint visible.
         bank: people in the bank; those of split train, repeated.
         batch: targets a call.

@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 
 from pgkt_jax.bench.measure import compiled, in_turns
+from pgkt_jax.bench.people import open_people
 from pgkt_jax.config import RefineConfig
 from pgkt_jax.data.batch import canvas_of, stack_people
-from pgkt_jax.data.sources import open_people
 from pgkt_jax.skeleton import Skeleton
 from pgkt_jax.stages.refine import bank_of, refine_step, refinement_network
 from pgkt_jax.train.optim import adam
@@ -27,7 +27,8 @@ class Setting:
     """What is measured; the network's defaults are the quickstart's.
 
     Attributes:
-        people: `puppets`, or a people folder: split train is the bank and trains.
+        people: `puppets` (stick people where OpenCV is missing), or a people folder;
+            split train is the bank and trains.
         batch, size, k, n, method, depth, width, dtype: as for `RefineConfig`.
         seconds: to spend.
     """

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from pgkt_jax.data import checks, files
+from pgkt_jax.data import checks, files, pictures
 from pgkt_jax.data.person import LazyPeople, Person
 from pgkt_jax.skeleton import SKELETONS, Skeleton
 
@@ -81,10 +81,10 @@ class Entry:
         Raises:
             PeopleError: a picture cannot be read or decoded.
         """
-        image = self._decode("image", self.image_path, files.decode_image)
+        image = self._decode("image", self.image_path, pictures.decode_image)
         label_map = None
         if self.parts_path is not None:
-            label_map = self._decode("parts", self.parts_path, files.decode_label_map)
+            label_map = self._decode("parts", self.parts_path, pictures.decode_label_map)
         return Person(self.id, image, self.joints, self.visible, label_map)
 
     def _decode(self, field: str, path: Path, decode: Callable[[bytes], np.ndarray]) -> np.ndarray:
@@ -162,7 +162,7 @@ class _Reading:
         self._record = record
         self.id = self._field("id", checks.text)
         self.split = self._field("split", checks.text)
-        self.image = self._field("image", lambda name: _read_picture(root, name, files.picture_size))
+        self.image = self._field("image", lambda name: _read_picture(root, name, pictures.picture_size))
         self.parts = self._field("parts", lambda name: self._read_parts(root, name, skeleton))
         self.joints = self._field("joints", lambda rows: checks.joints_of_rows(rows, skeleton))
         self.provenance = self._field("provenance", checks.object_or_none) if "provenance" in record else None
@@ -189,7 +189,7 @@ class _Reading:
     def _read_parts(self, root: Path, name: object, skeleton: Skeleton) -> Path | None:
         if name is None:
             return None
-        path, label_map = _read_picture(root, name, files.decode_label_map)
+        path, label_map = _read_picture(root, name, pictures.decode_label_map)
         with checks.about(str(name)):
             checks.check_label_map(label_map, self.image and self.image[1], skeleton)
         return path

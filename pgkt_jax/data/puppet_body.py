@@ -172,6 +172,17 @@ class Body:
         moved = {name: point * scale + np.array([*offset, 0]) for name, point in self.points.items()}
         return Body(moved, self.frames, self.scale * scale, self.build)
 
+    def framed(self, size: tuple[int, int], rng: np.random.Generator) -> "Body":
+        """The body at about its place in a crop of (height, width) around a person; one in twenty comes too close."""
+        frame = np.array([size[1], size[0]])
+        outer = np.stack([point[:2] for point in self.points.values()])
+        low, high = outer.min(axis=0), outer.max(axis=0)
+        filled = rng.uniform(0.95, 1.2) if rng.random() < 1 / 20 else rng.uniform(0.78, 0.92)
+        scale = min(filled * frame / np.maximum(high - low, 0.3))
+        slack = np.maximum(frame - scale * (high - low), 0)
+        middle = (frame - 1) / 2 + rng.uniform(-0.25, 0.25, 2) * slack
+        return self.placed(scale, middle - scale * (low + high) / 2)
+
     def joints(self) -> np.ndarray:
         """float[16, 2] in the order of `PASCAL_PERSON`."""
         return np.stack([self.points[name][:2] for name in PASCAL_PERSON.joints])

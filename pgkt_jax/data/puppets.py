@@ -315,7 +315,7 @@ def draw_puppet(index: int, *, seed: int = 0, size: tuple[int, int] = (128, 64))
     if index < 0 or seed < 0:
         raise ValueError(f"puppets have no negative index or seed, got index {index}, seed {seed}")
     rng = np.random.default_rng([seed, index])
-    body = _framed(Body.posed(Pose.random(rng), Build.random(rng)), size, rng)
+    body = Body.posed(Pose.random(rng), Build.random(rng)).framed(size, rng)
     outfit = Outfit.random(rng)
     palette = [c.colours[0] for c in (outfit.skin, outfit.skin, outfit.top, outfit.bottom, outfit.hair)]
 
@@ -331,18 +331,6 @@ def draw_puppet(index: int, *, seed: int = 0, size: tuple[int, int] = (128, 64))
     visible = _visible(joints, (unhidden > 0) & (label_map == 0), rng)
     picture = photograph(canvas.image(), rng)
     return Person(f"puppet_{index:05d}", picture, joints.astype(np.float32), visible, label_map)
-
-
-def _framed(body: Body, size: tuple[int, int], rng: np.random.Generator) -> Body:
-    """The body at about its place in a crop around a person; one in twenty comes too close."""
-    frame = np.array([size[1], size[0]])
-    outer = np.stack([point[:2] for point in body.points.values()])
-    low, high = outer.min(axis=0), outer.max(axis=0)
-    filled = rng.uniform(0.95, 1.2) if rng.random() < 1 / 20 else rng.uniform(0.78, 0.92)
-    scale = min(filled * frame / np.maximum(high - low, 0.3))
-    slack = np.maximum(frame - scale * (high - low), 0)
-    middle = (frame - 1) / 2 + rng.uniform(-0.25, 0.25, 2) * slack
-    return body.placed(scale, middle - scale * (low + high) / 2)
 
 
 def _visible(joints: np.ndarray, hidden: np.ndarray, rng: np.random.Generator) -> np.ndarray:

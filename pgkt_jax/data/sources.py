@@ -1,9 +1,8 @@
-"""Where the people of a run come from, and who of them has a mask."""
+"""Where the people of a run are read from, and who of them keeps a mask."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -13,20 +12,7 @@ from pgkt_jax.data.batch import canvas_of
 from pgkt_jax.data.folder import read_people_folder
 from pgkt_jax.data.person import Person, changed, joined
 from pgkt_jax.data.puppets import Puppets
-from pgkt_jax.skeleton import Skeleton
-
-
-@runtime_checkable
-class Source(Protocol):
-    """A data set: a kind of body, and people by the name of their split."""
-
-    @property
-    def skeleton(self) -> Skeleton: ...
-
-    @property
-    def splits(self) -> Mapping[str, int]: ...
-
-    def split(self, name: str) -> Sequence[Person]: ...
+from pgkt_jax.data.splits import Source, Splits
 
 
 def open_people(data: str) -> Source:
@@ -36,35 +22,6 @@ def open_people(data: str) -> Source:
         ValueError: the folder has problems; all of them are named.
     """
     return Puppets() if data == "puppets" else read_people_folder(Path(data))
-
-
-@dataclass(frozen=True)
-class Splits:
-    """The people of a run: in memory, or read whenever they are looked at.
-
-    Attributes:
-        skeleton: the kind of body.
-        labelled: people with joints and masks (the paper's D_s).
-        keypoints_only: people whose masks are hidden from the run (D_p).
-        hidden: the same people with the masks, if they have any, that only the upper bound and analyses may see.
-        val, test: labelled people that choices are made on, and that are scored once.
-        canvas: the (H, W) that holds every image: one size for all, so that what is compiled once serves all.
-        streamed: whether labelled, keypoints_only and hidden are read again and again, a batch at a time.
-    """
-
-    skeleton: Skeleton
-    labelled: Sequence[Person]
-    keypoints_only: Sequence[Person]
-    hidden: Sequence[Person]
-    val: Sequence[Person]
-    test: Sequence[Person]
-    canvas: tuple[int, int]
-    streamed: bool = False
-
-    @property
-    def all_have_masks(self) -> bool:
-        """Whether there is an upper bound to train: a mask for everybody."""
-        return all(person.label_map is not None for person in self.hidden)
 
 
 def splits_of(config: DataConfig) -> Splits:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pgkt_jax.data import checks, files
+from pgkt_jax.data import checks, files, pictures
 from pgkt_jax.data.person import Person
 from pgkt_jax.skeleton import Skeleton
 
@@ -76,7 +76,7 @@ class PeopleWriter:
         self._remove(person.id)
         files.write_atomically(self.root / record["image"], data)
         if person.label_map is not None:
-            files.write_atomically(self.root / record["parts"], files.encode_png(person.label_map))
+            files.write_atomically(self.root / record["parts"], pictures.encode_png(person.label_map))
         files.write_atomically(self._sidecar(person.id), json.dumps(record).encode())
         self._records[person.id] = record
         self.finished[person.id] = record.get("provenance")
@@ -176,8 +176,8 @@ def _image_bytes(image: np.ndarray, data: bytes | None, extension: str) -> bytes
         raise ValueError(f"is {image.dtype}{list(image.shape)}, not uint8[H, W, 3]")
     if extension not in ((".png",) if data is None else (".png", ".jpg", ".jpeg")):
         raise ValueError(f"cannot be written as {extension!r}")
-    data = files.encode_png(image) if data is None else data
-    height, width = files.picture_size(data)
+    data = pictures.encode_png(image) if data is None else data
+    height, width = pictures.picture_size(data)
     if (height, width) != image.shape[:2]:
         raise ValueError(f"is {image.shape[1]} x {image.shape[0]} pixels, its bytes are {width} x {height}")
     return data

@@ -11,7 +11,8 @@ from pgkt_jax.config import Config, RefineConfig
 from pgkt_jax.data.batch import stack_people
 from pgkt_jax.data.folder import read_people_folder
 from pgkt_jax.data.person import joined
-from pgkt_jax.data.sources import Splits, splits_of
+from pgkt_jax.data.sources import splits_of
+from pgkt_jax.data.splits import Splits
 from pgkt_jax.prior import PoseBank
 from pgkt_jax.report.table import format_table
 from pgkt_jax.stages.evaluate import predict, score_people, write_results

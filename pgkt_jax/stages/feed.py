@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from pgkt_jax.data.batch import People, stack_people
 from pgkt_jax.data.person import Person
-from pgkt_jax.data.sources import Splits
+from pgkt_jax.data.splits import Splits
 from pgkt_jax.train.loop import Resident, Streamed
 
 

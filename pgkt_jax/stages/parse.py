@@ -12,7 +12,7 @@ from flax import nnx
 from pgkt_jax.config import ParseConfig
 from pgkt_jax.data.batch import People, stack_people
 from pgkt_jax.data.person import Person
-from pgkt_jax.data.sources import Splits
+from pgkt_jax.data.splits import Splits
 from pgkt_jax.nets.attention import AttentionToScale, Backbone
 from pgkt_jax.nets.fcn import SmallFCN
 from pgkt_jax.skeleton import Skeleton

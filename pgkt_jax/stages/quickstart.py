@@ -12,10 +12,12 @@ import numpy as np
 
 from pgkt_jax.config import Config, PriorKind
 from pgkt_jax.data.batch import People, stack_people
-from pgkt_jax.data.files import encode_png, write_atomically
+from pgkt_jax.data.files import write_atomically
 from pgkt_jax.data.folder import read_people_folder
 from pgkt_jax.data.person import joined
-from pgkt_jax.data.sources import Splits, splits_of
+from pgkt_jax.data.pictures import encode_png
+from pgkt_jax.data.sources import splits_of
+from pgkt_jax.data.splits import Splits
 from pgkt_jax.geometry import image_box
 from pgkt_jax.prior import PoseBank, make_prior
 from pgkt_jax.report.charts import Chart

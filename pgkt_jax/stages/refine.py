@@ -12,7 +12,7 @@ from flax import nnx
 from pgkt_jax.config import RefineConfig
 from pgkt_jax.data.batch import People, stack_people
 from pgkt_jax.data.person import Person
-from pgkt_jax.data.sources import Splits
+from pgkt_jax.data.splits import Splits
 from pgkt_jax.nets.unet import UNet
 from pgkt_jax.prior import PoseBank, make_prior, skeleton_label_map
 from pgkt_jax.skeleton import Skeleton

@@ -10,8 +10,6 @@ from typing import Any, TypeVar
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
-from orbax.checkpoint import checkpoint_managers
 
 from pgkt_jax.data.files import write_atomically
 from pgkt_jax.data.person import Person
@@ -27,6 +25,10 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path, config: Any):
+        # Imported here: it takes a second, and a step is timed on hosts that lack it.
+        import orbax.checkpoint as ocp
+        from orbax.checkpoint import checkpoint_managers
+
         folder.mkdir(parents=True, exist_ok=True)
         check_config(folder / "config.json", config)
         policy = checkpoint_managers.AnyPreservationPolicy(
@@ -35,6 +37,7 @@ class Checkpoints:
                 checkpoint_managers.BestN(get_metric_fn=_rank, n=1),
             ]
         )
+        self._args = ocp.args
         self._manager = ocp.CheckpointManager(
             (folder / "checkpoints").absolute(), options=ocp.CheckpointManagerOptions(preservation_policy=policy)
         )
@@ -48,13 +51,13 @@ class Checkpoints:
             name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
             for name, leaf in _named(state).items()
         }
-        leaves = self._manager.restore(step, args=ocp.args.StandardRestore(abstract))
+        leaves = self._manager.restore(step, args=self._args.StandardRestore(abstract))
         return jax.tree.unflatten(jax.tree.structure(state), [leaves[name] for name in _named(state)])
 
     def save(self, step: int, state: Any, *, miou: float) -> None:
         """Saves without waiting; `miou` (validation, NaN where not scored) decides which checkpoint is the best."""
         if self._manager.latest_step() != step:
-            self._manager.save(step, args=ocp.args.StandardSave(_named(state)), metrics={"miou": miou})
+            self._manager.save(step, args=self._args.StandardSave(_named(state)), metrics={"miou": miou})
 
     def close(self) -> None:
         """Waits for what is being written."""

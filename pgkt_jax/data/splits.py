@@ -1,0 +1,50 @@
+"""A data set, and the people that a run makes of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from pgkt_jax.data.person import Person
+from pgkt_jax.skeleton import Skeleton
+
+
+@runtime_checkable
+class Source(Protocol):
+    """A data set: a kind of body, and people by the name of their split."""
+
+    @property
+    def skeleton(self) -> Skeleton: ...
+
+    @property
+    def splits(self) -> Mapping[str, int]: ...
+
+    def split(self, name: str) -> Sequence[Person]: ...
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The people of a run: in memory, or read whenever they are looked at.
+
+    Attributes:
+        skeleton: the kind of body.
+        labelled: people with joints and masks (the paper's D_s).
+        keypoints_only: people whose masks are hidden from the run (D_p).
+        hidden: the same people with the masks, if they have any, that only the upper bound and analyses may see.
+        val, test: labelled people that choices are made on, and that are scored once.
+        canvas: the (H, W) that holds every image: one size for all, so that what is compiled once serves all.
+        streamed: whether labelled, keypoints_only and hidden are read again and again, a batch at a time.
+    """
+
+    skeleton: Skeleton
+    labelled: Sequence[Person]
+    keypoints_only: Sequence[Person]
+    hidden: Sequence[Person]
+    val: Sequence[Person]
+    test: Sequence[Person]
+    canvas: tuple[int, int]
+    streamed: bool = False
+
+    @property
+    def all_have_masks(self) -> bool:
+        """Whether there is an upper bound to train: a mask for everybody."""
+        return all(person.label_map is not None for person in self.hidden)
