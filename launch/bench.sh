@@ -14,13 +14,16 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export XLA_PYTHON_CLIENT_PREALLOCATE=false GLIBC_TUNABLES="${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1}"
 bench() { python3 -m pgkt_jax.bench.commands "$@"; }
 prior() { bench prior --people "$people" ${targets[@]+"${targets[@]}"} "$@"; }
+nearest() { bench nearest --people "$people" ${targets[@]+"${targets[@]}"} "$@"; }
 
 if python3 -c 'import jax, sys; sys.exit(jax.default_backend() == "cpu")'; then
   prior --bank 2000 --batch 1024 --dtype bfloat16 --out runs/bench/accelerator
   prior --bank 2000 --batch 1024 --no-sweep --out runs/bench/accelerator-float32
+  nearest --out runs/bench/accelerator
   bench step --people "$people" --batch 64 --size 256 256 --depth 8 --width 64 --dtype bfloat16 --out runs/bench/accelerator
 else
   prior --out runs/bench/cpu
   prior --bank 2000 --batch 256 --no-sweep --out runs/bench/cpu-256
+  nearest --out runs/bench/cpu
   bench step --people "$people" --out runs/bench/cpu
 fi

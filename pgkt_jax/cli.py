@@ -20,8 +20,9 @@ USAGE = """usage: pgkt COMMAND CONFIG [--out FOLDER] [--field value ...]
 commands
 {commands}
 
-  bench prior  [--field value ...]  priors a second beside rivals, and against batch, k, bank and output size
-  bench step   [--field value ...]  a training step that makes its priors against one that reads them
+  bench prior   [--field value ...] priors a second beside rivals, and against batch, k, bank and output size
+  bench nearest [--field value ...] milliseconds to find the nearest of a million poses
+  bench step    [--field value ...] a training step that makes its priors against one that reads them
 
 CONFIG is a file or its name in configs/. Results go to runs/NAME unless --out says otherwise.
 `pgkt COMMAND CONFIG --help` lists every field.

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pgkt_jax import cli
-from pgkt_jax.bench import prior
+from pgkt_jax.bench import nearest, prior
 from pgkt_jax.data.puppets import draw_puppet
 from pgkt_jax.data.writer import PeopleWriter
 from pgkt_jax.skeleton import PASCAL_PERSON
@@ -76,6 +76,15 @@ def test_a_step_with_priors_made_inside_is_compared_with_one_that_reads_them(peo
     assert written["ratio"] == pytest.approx(speeds["read"] / speeds["made"])
 
 
+def test_the_nearest_poses_are_compared_with_other_ways_to_pick_them(people, tmp_path, capsys):
+    small = ["--bank", "300", "--batch", "4", "--k", "2", "--seconds", "0"]
+    assert cli.main(["bench", "nearest", "--people", people, *small, "--out", str(tmp_path)]) == 0
+    rows = json.loads((tmp_path / "nearest.json").read_text())["rows"]
+    assert [row["found_of_the_nearest"] for row in rows[:2]] == [1, 1]
+    assert [row["name"] for row in rows] == ["nearest_poses", *nearest.RIVALS]
+    assert "300 poses" in capsys.readouterr().out
+
+
 def test_calls_take_turns():
     order = []
     calls = {name: lambda name=name: order.append(name) or jax.numpy.zeros(()) for name in ("a", "b")}
@@ -95,7 +104,7 @@ def test_a_host_with_jax_flax_optax_and_numpy_alone_gets_stick_people():
 
         sys.meta_path.insert(0, Missing())
         import numpy as np
-        from pgkt_jax.bench import commands, people, prior, step
+        from pgkt_jax.bench import commands, nearest, people, prior, step
 
         drawn = people.open_people("puppets").split("train")[3]
         assert set(np.unique(drawn.label_map)) == set(range(11)), np.unique(drawn.label_map)

@@ -1,4 +1,4 @@
-"""`pgkt bench prior | step [--out FOLDER] [--field value ...]`, read by argparse: a bare GPU host has no tyro."""
+"""`pgkt bench NAME [--out FOLDER] [--field value ...]`, read by argparse: a bare GPU host has no tyro."""
 
 import argparse
 import dataclasses
@@ -16,8 +16,8 @@ def main(arguments: Sequence[str]) -> None:
         ValueError: a setting or a file is wrong.
     """
     parser = argparse.ArgumentParser("pgkt bench", description=__doc__)
-    parser.add_argument("name", choices=["prior", "step"])
-    # Only the chosen one is imported: `step` wants the packages of training, `prior` does not.
+    parser.add_argument("name", choices=["prior", "nearest", "step"])
+    # Only the chosen one is imported: `step` wants the packages of training, the others do not.
     chosen = importlib.import_module(f"pgkt_jax.bench.{parser.parse_known_args(arguments[:1])[0].name}")
     parser.description = chosen.__doc__
     parser.add_argument("--out", type=Path, default=Path("runs/bench"), help="where the results go")
@@ -26,7 +26,8 @@ def main(arguments: Sequence[str]) -> None:
     values = vars(parser.parse_args(arguments))
     folder = values.pop("out")
     del values["name"]
-    chosen.run(chosen.Setting(**{**values, "size": tuple(values["size"])}), folder)
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    chosen.run(chosen.Setting(**values), folder)
 
 
 def _reads(default: Any, kind: Any) -> dict[str, Any]:

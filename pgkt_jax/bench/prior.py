@@ -19,6 +19,7 @@ import numpy as np
 from pgkt_jax.bench.measure import MIB, compiled, copy_call, in_turns
 from pgkt_jax.bench.people import open_people
 from pgkt_jax.prior import PoseBank, make_prior, nearest_poses
+from pgkt_jax.skeleton import Skeleton
 from pgkt_jax.typing import Leaf
 
 
@@ -69,24 +70,33 @@ def bank_of_size(bank: PoseBank, size: int) -> PoseBank:
     return replace(bank, **people, frames=repeated)
 
 
+def read_poses(people: str, poses: str | None) -> tuple[Skeleton, np.ndarray, np.ndarray]:
+    """The skeleton, float32[M, J, 2] and bool[M, J]: of split test, or of an .npy, every joint visible.
+
+    Raises:
+        ValueError: the array does not fit the skeleton.
+    """
+    source = open_people(people)
+    if poses is None:
+        test = list(source.split("test"))
+        return source.skeleton, np.stack([p.joints for p in test]), np.stack([p.visible for p in test])
+    joints = np.load(poses).astype(np.float32)
+    wanted = (source.skeleton.num_joints, 2)
+    if joints.ndim != 3 or joints.shape[1:] != wanted or not np.isfinite(joints).all():
+        raise ValueError(f"{poses}: finite [M, {wanted[0]}, 2] is wanted, not {list(joints.shape)}")
+    return source.skeleton, joints, np.ones(joints.shape[:2], bool)
+
+
 def read_people(setting: Setting) -> tuple[PoseBank, Targets]:
     """A bank of all of split train, and all targets."""
-    source = open_people(setting.people)
-    train, test = list(source.split("train")), list(source.split("test"))
+    train = list(open_people(setting.people).split("train"))
+    skeleton, joints, visible = read_poses(setting.people, setting.poses)
     bank = PoseBank.create(
-        source.skeleton,
+        skeleton,
         [person.label_map for person in train if person.label_map is not None],
         np.stack([person.joints for person in train]),
         np.stack([person.visible for person in train]),
     )
-    if setting.poses is None:
-        joints, visible = np.stack([p.joints for p in test]), np.stack([p.visible for p in test])
-    else:
-        joints = np.load(setting.poses).astype(np.float32)
-        wanted = (source.skeleton.num_joints, 2)
-        if joints.ndim != 3 or joints.shape[1:] != wanted or not np.isfinite(joints).all():
-            raise ValueError(f"{setting.poses}: finite [M, {wanted[0]}, 2] is wanted, not {list(joints.shape)}")
-        visible = np.ones(joints.shape[:2], bool)
     low, high = joints.min(1), joints.max(1)
     middle, half = (low + high) / 2, 0.6 * (high - low).max(1, keepdims=True)
     return bank, Targets(joints, visible, np.concatenate([middle - half, middle + half], 1).astype(np.float32))
