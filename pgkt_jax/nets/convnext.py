@@ -83,16 +83,14 @@ class ConvNeXt(nnx.Module):
                 return _convolution(3, width, 4, stride=4, dtype=dtype, rngs=rngs)
             return _convolution(widths[level - 1], widths[level], 2, stride=2, dtype=dtype, rngs=rngs)
 
-        def stage(level: int) -> nnx.List:
-            return nnx.List(
-                [Block(widths[level], drop=next(rates), dtype=dtype, rngs=rngs) for _ in range(blocks[level])]
-            )
+        def stage(level: int) -> list[Block]:
+            return [Block(widths[level], drop=next(rates), dtype=dtype, rngs=rngs) for _ in range(blocks[level])]
 
         self.features = features
         self.scaling = InputScaling()
         self.entries = nnx.List([entry(level) for level in range(4)])
         self.entry_norms = nnx.List([LayerNorm(w, rngs=rngs) for w in (width, *widths[:3])])
-        self.stages = nnx.List([stage(level) for level in range(4)])
+        self.stages = nnx.List([nnx.List(stage(level)) for level in range(4)])
         self.out_norms = nnx.List([LayerNorm(w, rngs=rngs) for w in widths])
         self.laterals = nnx.List([_convolution(w, features, 1, dtype=dtype, rngs=rngs) for w in widths])
 

@@ -48,6 +48,12 @@ def max_pool(x: Float[Array, "B h w C"], *, stride: int) -> Float[Array, "B H W 
     return nnx.max_pool(x, (3, 3), (stride, stride), [(1, end) for end in ends])
 
 
+def mean_pool(x: Float[Array, "B h w C"]) -> Float[Array, "B h w C"]:
+    """3 x 3 mean of stride 1, padding 1; the zeros around count, as in Caffe."""
+    edges = ((0, 0), (1, 1), (1, 1), (0, 0))
+    return jax.lax.reduce_window(x, x.dtype.type(0), jax.lax.add, (1, 3, 3, 1), (1, 1, 1, 1), edges) / 9
+
+
 class InputScaling(nnx.Module):
     """From our images, RGB in -1..1, to what a network was trained to see: (x - center) * gain a channel, in float32.
 

@@ -91,23 +91,21 @@ class ResNet(nnx.Module):
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        def stage(level: int) -> nnx.List:
+        def stage(level: int) -> list[Bottleneck]:
             inner, stride, dilation = width * 2**level, (1, 2, 1, 1)[level], (1, 1, 2, 4)[level]
             below = 2 * inner if level else width
-            return nnx.List(
-                [
-                    Bottleneck(
-                        4 * inner if block else below, inner, stride=1 if block else stride, dilation=dilation,
-                        projected=block == 0, stride_in_3x3=stride_in_3x3, dtype=dtype, rngs=rngs,
-                    )
-                    for block in range(blocks[level])
-                ]
-            )  # fmt: skip
+            return [
+                Bottleneck(
+                    4 * inner if block else below, inner, stride=1 if block else stride, dilation=dilation,
+                    projected=block == 0, stride_in_3x3=stride_in_3x3, dtype=dtype, rngs=rngs,
+                )
+                for block in range(blocks[level])
+            ]  # fmt: skip
 
         self.features = 32 * width
         self.scaling = InputScaling()
         self.conv1, self.norm1 = _convolution(3, width, 7, 2, 1, dtype, rngs), FrozenBatchNorm(width)
-        self.stages = nnx.List([stage(level) for level in range(4)])
+        self.stages = nnx.List([nnx.List(stage(level)) for level in range(4)])
 
     def __call__(self, x: Float[Array, "B H W 3"], keys: Keys = None) -> Float[Array, "B h w F"]:
         x = max_pool(jax.nn.relu(self.norm1(self.conv1(self.scaling(x)))), stride=2)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from pgkt_jax.nets.layers import InputScaling, Keys, dropout, fold_keys, max_pool
+from pgkt_jax.nets.layers import InputScaling, Keys, dropout, fold_keys, max_pool, mean_pool
 from pgkt_jax.typing import Array, Float
 
 DEPTHS = (2, 2, 3, 3, 3)
@@ -40,14 +40,14 @@ class LargeFOV(nnx.Module):
                 kernel_init=nnx.initializers.he_normal(), dtype=dtype, rngs=rngs,
             )  # fmt: skip
 
-        def stage(level: int, depth: int) -> nnx.List:
+        def stage(level: int, depth: int) -> list[nnx.Conv]:
             below = width * min(2 ** (level - 1), 8) if level else 3
             channels = [below, *depth * [width * min(2**level, 8)]]
-            return nnx.List([conv(a, b, dilation=2 if level == 4 else 1) for a, b in itertools.pairwise(channels)])
+            return [conv(a, b, dilation=2 if level == 4 else 1) for a, b in itertools.pairwise(channels)]
 
         self.features = 16 * width
         self.scaling = InputScaling()
-        self.stages = nnx.List([stage(level, depth) for level, depth in enumerate(DEPTHS)])
+        self.stages = nnx.List([nnx.List(stage(level, depth)) for level, depth in enumerate(DEPTHS)])
         self.fc6 = conv(8 * width, self.features, dilation=12)
         self.fc7 = conv(self.features, self.features, side=1)
         self.average_pool = average_pool
@@ -59,6 +59,6 @@ class LargeFOV(nnx.Module):
                 x = jax.nn.relu(conv(x))
             x = max_pool(x, stride=2 if level < 3 else 1)
         if self.average_pool:
-            x = nnx.avg_pool(x, (3, 3), (1, 1), ((1, 1), (1, 1)))  # zeros around count, as in Caffe
+            x = mean_pool(x)
         x = dropout(jax.nn.relu(self.fc6(x)), fold_keys(keys, 6))
         return dropout(jax.nn.relu(self.fc7(x)), fold_keys(keys, 7))

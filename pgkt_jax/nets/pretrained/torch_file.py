@@ -13,7 +13,7 @@ import struct
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -75,7 +75,7 @@ ALLOWED = {
 class _Unpickler(pickle.Unpickler):
     """Names nothing but `ALLOWED` and storages; collects the storages by their keys."""
 
-    def __init__(self, file: BinaryIO):
+    def __init__(self, file: io.BufferedIOBase):
         super().__init__(file)
         self.storages: dict[str, _Storage] = {}
 
@@ -126,7 +126,7 @@ def _read_zip(path: Path) -> Any:
     return named
 
 
-def _read_pickles(file: BinaryIO) -> Any:
+def _read_pickles(file: io.BufferedIOBase) -> Any:
     if (_Unpickler(file).load(), _Unpickler(file).load()) != (MAGIC, PROTOCOL):
         raise ValueError("not PyTorch's magic number")
     if not _Unpickler(file).load().get("little_endian"):
