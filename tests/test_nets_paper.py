@@ -1,5 +1,6 @@
 """The paper's networks against their twins in PyTorch, through files of the published kinds; and what they see."""
 
+from types import SimpleNamespace
 from typing import get_args, get_type_hints
 
 import jax
@@ -12,6 +13,9 @@ from flax import nnx
 
 from pgkt_jax import cli
 from pgkt_jax.config import ParseConfig
+from pgkt_jax.data.batch import stack_people
+from pgkt_jax.data.puppets import draw_puppet
+from pgkt_jax.nets.attention import Logits
 from pgkt_jax.nets.convnext import ConvNeXt
 from pgkt_jax.nets.deeplab import DeepLab
 from pgkt_jax.nets.layers import InputScaling, max_pool
@@ -305,6 +309,22 @@ def test_a_network_learns_four_images_by_heart_while_its_normalisation_stays_as_
 
 def test_every_backbone_of_the_table_can_be_chosen():
     assert set(get_args(get_type_hints(ParseConfig)["backbone"])) == set(BACKBONES)
+
+
+def test_testing_at_several_scales_looks_through_the_same_box_at_each():
+    """The image is sampled once for each scale; logits are fused before they are decided."""
+    seen = []
+
+    def network(x):
+        seen.append(x.shape[1:3])
+        logits = jnp.zeros((*x.shape[:3], 7)).at[..., len(seen)].set(float(len(seen)))
+        return Logits(logits, ())
+
+    config = ParseConfig(size=(16, 8), test_scales=(1.0, 0.75, 0.5), test_fusion="max")
+    people = stack_people([draw_puppet(0, size=(16, 8))], (16, 8))
+    labels = parse.parsed_labels(config, SimpleNamespace(network=lambda: network), people)
+    assert seen == [(16, 8), (12, 6), (8, 4)]
+    np.testing.assert_array_equal(labels, 3)
 
 
 def test_scales_are_fused_at_the_grid_of_the_first():

@@ -454,5 +454,19 @@ def run(case):
         return twin(*as_torch, torch.tensor(input_of(case))).permute(0, 2, 3, 1).numpy()
 
 
+def save_state_dictionaries():
+    """Small state dictionaries in both of PyTorch's forms: a view, other number types, a parameter, a scalar."""
+    import torch
+
+    whole = torch.arange(6, dtype=torch.float32).reshape(2, 3)
+    state = {
+        "whole": whole, "view": whole.T[1:], "half": whole.half(), "bfloat16": whole.bfloat16(),
+        "parameter": torch.nn.Parameter(whole + 1), "count": torch.tensor(7),
+    }  # fmt: skip
+    for name, zipped in (("zip", True), ("legacy", False)):
+        torch.save(state, STORED.with_name(f"state_{name}.pth"), _use_new_zipfile_serialization=zipped)
+
+
 if __name__ == "__main__":
     np.savez_compressed(STORED, **{case: run(case) for case in TWINS})
+    save_state_dictionaries()

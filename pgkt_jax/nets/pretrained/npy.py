@@ -15,12 +15,16 @@ ALLOWED = {
 }
 
 
+class _Refused(pickle.UnpicklingError):
+    """What no file of weights needs."""
+
+
 class _Unpickler(pickle.Unpickler):
     """Names nothing but numpy's arrays and their types."""
 
     def find_class(self, module: str, name: str) -> Any:
         if module.split(".")[0] not in ("numpy", "_codecs") or name not in ALLOWED:
-            raise pickle.UnpicklingError(f"it names {module}.{name}, which no file of weights needs: refused")
+            raise _Refused(f"it names {module}.{name}, which no file of weights needs: refused")
         return ALLOWED[name]
 
 
@@ -50,7 +54,7 @@ def read(path: Path, *, trusted: bool) -> dict[str, np.ndarray]:
         return {
             f"{layer}/{name}": np.asarray(array) for layer, named in layers.items() for name, array in named.items()
         }
-    except pickle.UnpicklingError as error:
+    except _Refused as error:
         raise ValueError(f"{path}: {error}") from error
     except Exception as error:  # a broken pickle can fail in any way
         raise ValueError(f"{path}: no dictionary of layers, or cut short ({error})") from error

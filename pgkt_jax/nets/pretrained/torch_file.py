@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ml_dtypes
+import jax.numpy as jnp
 import numpy as np
 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 STORAGES = {
     "DoubleStorage": np.float64, "FloatStorage": np.float32, "HalfStorage": np.float16,
-    "BFloat16Storage": ml_dtypes.bfloat16, "LongStorage": np.int64, "IntStorage": np.int32, "ShortStorage": np.int16,
+    "BFloat16Storage": jnp.bfloat16, "LongStorage": np.int64, "IntStorage": np.int32, "ShortStorage": np.int16,
     "CharStorage": np.int8, "ByteStorage": np.uint8, "BoolStorage": np.bool_,
 }  # fmt: skip
 
@@ -72,6 +72,10 @@ ALLOWED = {
 }
 
 
+class _Refused(pickle.UnpicklingError):
+    """What no file of weights needs."""
+
+
 class _Unpickler(pickle.Unpickler):
     """Names nothing but `ALLOWED` and storages; collects the storages by their keys."""
 
@@ -83,13 +87,13 @@ class _Unpickler(pickle.Unpickler):
         if module == "torch" and name in STORAGES:
             return np.dtype(STORAGES[name])
         if (module, name) not in ALLOWED:
-            raise pickle.UnpicklingError(f"it names {module}.{name}, which no file of weights needs: refused")
+            raise _Refused(f"it names {module}.{name}, which no file of weights needs: refused")
         return ALLOWED[module, name]
 
     def persistent_load(self, saved: Any) -> _Storage:
         kind, dtype, key, _, size, *view = saved
         if kind != "storage" or not isinstance(dtype, np.dtype) or any(view):
-            raise pickle.UnpicklingError("it refers to something other than a whole storage")
+            raise _Refused("it refers to something other than a whole storage")
         return self.storages.setdefault(str(key), _Storage(dtype, size))
 
 
@@ -105,7 +109,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
         if not isinstance(named, dict) or not all(isinstance(name, str) for name in named):
             raise ValueError("it holds no dictionary of tensors by name")
         return {name: tensor.array() for name, tensor in named.items() if isinstance(tensor, _Tensor)}
-    except (pickle.UnpicklingError, zipfile.BadZipFile, struct.error) as error:
+    except _Refused as error:
         raise ValueError(f"{path}: {error}") from error
     except Exception as error:  # a broken pickle can fail in any way
         raise ValueError(f"{path}: no state dictionary of PyTorch, or cut short ({error})") from error
