@@ -1,6 +1,5 @@
 """The paper's networks against their twins in PyTorch, through files of the published kinds; and what they see."""
 
-from types import SimpleNamespace
 from typing import get_args, get_type_hints
 
 import jax
@@ -315,14 +314,15 @@ def test_testing_at_several_scales_looks_through_the_same_box_at_each():
     """The image is sampled once for each scale; logits are fused before they are decided."""
     seen = []
 
-    def network(x):
-        seen.append(x.shape[1:3])
-        logits = jnp.zeros((*x.shape[:3], 7)).at[..., len(seen)].set(float(len(seen)))
-        return Logits(logits, ())
+    class SaysHowOftenItLooked(nnx.Module):
+        def __call__(self, x):
+            seen.append(x.shape[1:3])
+            return Logits(jnp.zeros((*x.shape[:3], 7)).at[..., len(seen)].set(float(len(seen))), ())
 
     config = ParseConfig(size=(16, 8), test_scales=(1.0, 0.75, 0.5), test_fusion="max")
     people = stack_people([draw_puppet(0, size=(16, 8))], (16, 8))
-    labels = parse.parsed_labels(config, SimpleNamespace(network=lambda: network), people)
+    state = TrainState.create(SaysHowOftenItLooked(), sgd(0, drops=()), 0)
+    labels = jax.jit(lambda people: parse.parsed_labels(config, state, people))(people)
     assert seen == [(16, 8), (12, 6), (8, 4)]
     np.testing.assert_array_equal(labels, 3)
 
