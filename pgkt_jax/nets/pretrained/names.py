@@ -48,7 +48,7 @@ def torchvision_vgg(path: str, _: Iterable[str]) -> Source | None:
     leaf = _torch_leaf(path)
     if match := re.match(r"backbone\.stages\.(\d)\.(\d)\.", path):
         place = VGG_CONVOLUTIONS[int(match[1])][int(match[2])]
-        return Source((f"features.{place}.{leaf}",), kernel_of_torch if leaf == "weight" else np.asarray)
+        return Source((f"features.{place}.{leaf}",), _kernel_of_torch if leaf == "weight" else np.asarray)
     if match := re.match(r"backbone\.fc([67])\.", path):
         name = f"classifier.{ {'6': 0, '7': 3}[match[1]] }.{leaf}"
         return Source((name,), (_fc6 if match[1] == "6" else _fc7) if leaf == "weight" else lambda bias: bias[::4])
@@ -65,7 +65,7 @@ def torchvision_resnet(path: str, _: Iterable[str]) -> Source | None:
     prefix = "" if block is None else f"layer{block[0] + 1}.{block[1]}."
     layer = {"shortcut": "downsample.0", "shortcut_norm": "downsample.1"}.get(layer, layer.replace("norm", "bn"))
     if leaf == "kernel":
-        return Source((f"{prefix}{layer}.weight",), kernel_of_torch)
+        return Source((f"{prefix}{layer}.weight",), _kernel_of_torch)
     leaf = {"scale": "weight", "bias": "bias", "mean": "running_mean", "variance": "running_var"}[leaf]
     return Source((f"{prefix}{layer}.{leaf}",))
 
@@ -82,14 +82,14 @@ def torchvision_convnext(path: str, _: Iterable[str]) -> Source | None:
     if kind != "stages":
         # The stem is convolution, norm; a reduction is norm, convolution.
         place = int((kind == "entries") != (level == 0))
-        make = kernel_of_torch if kind == "entries" and leaf == "weight" else np.asarray
+        make = _kernel_of_torch if kind == "entries" and leaf == "weight" else np.asarray
         return Source((f"features.{2 * level}.{place}.{leaf}",), make)
     block, layer = rest.split(".")[:2]
     name = f"features.{2 * level + 1}.{block}."
     if layer == "gamma":
         return Source((name + "layer_scale",), np.ravel)
     place = {"depthwise": 0, "norm": 2, "expand": 3, "project": 5}[layer]
-    makes = {0: kernel_of_torch, 3: _kernel_of_linear, 5: _kernel_of_linear}
+    makes = {0: _kernel_of_torch, 3: _kernel_of_linear, 5: _kernel_of_linear}
     return Source((f"{name}block.{place}.{leaf}",), makes.get(place, np.asarray) if leaf == "weight" else np.asarray)
 
 
@@ -104,7 +104,7 @@ def caffe_vgg(path: str, names: Iterable[str]) -> Source | None:
         layer = match[1]
     else:
         return _classifier(names, rf"fc8(_\w+)?\.{blob}", path) if path.startswith("classifier.") else None
-    make = _kernel_of_bgr if path == "backbone.stages.0.0.kernel" else kernel_of_torch
+    make = _kernel_of_bgr if path == "backbone.stages.0.0.kernel" else _kernel_of_torch
     return Source((f"{layer}.{blob}",), make if blob == 0 else np.asarray)
 
 
@@ -119,7 +119,7 @@ def caffe_resnet(path: str, names: Iterable[str]) -> Source | None:
     layer, leaf = _caffe_layer(path)
     if leaf == "kernel":
         first = path == "backbone.conv1.kernel"
-        return Source((f"{layer}.0",), _kernel_of_bgr if first else kernel_of_torch)
+        return Source((f"{layer}.0",), _kernel_of_bgr if first else _kernel_of_torch)
     if leaf in ("scale", "bias"):
         return Source((f"{_beside(layer, 'scale')}.{0 if leaf == 'scale' else 1}",))
     norm = _beside(layer, "bn")
@@ -152,7 +152,7 @@ def pix2pix_unet(path: str, names: Iterable[str]) -> Source | None:
     if match is None:
         return None
     level, leaf = int(match[2]), _torch_leaf(path)
-    innermost = max(name.count("model.") for name in names) - 2
+    innermost = max((name.count("model.") for name in names), default=0) - 2
     # A level: (activation,) down, (norm,) the next level, activation, up; the outermost begins with its convolution,
     # the innermost has no next level.
     down, up = (0, 3) if level == 0 else (1, 3 if level == innermost else 5)
@@ -160,7 +160,7 @@ def pix2pix_unet(path: str, names: Iterable[str]) -> Source | None:
     name = f"{inner}{down if match[1] == 'downs' else up}.{leaf}"
     if leaf == "bias":
         return Source((name,))
-    return Source((name,), kernel_of_torch if match[1] == "downs" else lambda kernel: kernel.transpose(2, 3, 0, 1))
+    return Source((name,), _kernel_of_torch if match[1] == "downs" else lambda kernel: kernel.transpose(2, 3, 0, 1))
 
 
 DIALECTS: dict[str, dict[str, Dialect]] = {
@@ -170,15 +170,15 @@ DIALECTS: dict[str, dict[str, Dialect]] = {
     "convnext": {"torch": torchvision_convnext},
     "unet": {"torch": pix2pix_unet},
 }
-"""Network -> framework -> dialect."""
+"""Network -> framework -> dialect. What is made for `vgg` fits `vgg-v1` too."""
 
 
-def kernel_of_torch(kernel: np.ndarray) -> np.ndarray:
+def _kernel_of_torch(kernel: np.ndarray) -> np.ndarray:
     return kernel.transpose(2, 3, 1, 0)
 
 
 def _kernel_of_bgr(kernel: np.ndarray) -> np.ndarray:
-    return kernel_of_torch(kernel)[:, :, ::-1]
+    return _kernel_of_torch(kernel)[:, :, ::-1]
 
 
 def _kernel_of_linear(kernel: np.ndarray) -> np.ndarray:
@@ -186,7 +186,7 @@ def _kernel_of_linear(kernel: np.ndarray) -> np.ndarray:
 
 
 def _fc6(kernel: np.ndarray) -> np.ndarray:
-    return kernel_of_torch(kernel.reshape(len(kernel), -1, 7, 7)[::4, :, ::3, ::3])
+    return _kernel_of_torch(kernel.reshape(len(kernel), -1, 7, 7)[::4, :, ::3, ::3])
 
 
 def _fc7(kernel: np.ndarray) -> np.ndarray:
@@ -252,4 +252,4 @@ def _classifier(
     found = next((name for name in names if re.fullmatch(pattern, name)), None)
     if found is None:
         return None
-    return Source((found,), make or (kernel_of_torch if path.endswith("kernel") else np.asarray))
+    return Source((found,), make or (_kernel_of_torch if path.endswith("kernel") else np.asarray))

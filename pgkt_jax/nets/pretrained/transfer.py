@@ -90,8 +90,9 @@ def convert(
         name = " and ".join(source.names) or "a constant"
         try:
             value = source.make(*(tensors[name] for name in source.names))
-        except (ValueError, IndexError):  # too few dimensions to be turned, say
-            value = tensors[source.names[0]]
+        except (ValueError, IndexError) as error:  # too few dimensions to be turned, say
+            found = " and ".join(str(tensors[name].shape) for name in source.names)
+            raise ValueError(f"tensor {name} has the shape {found}, which makes no {path} {shape}") from error
         if value.shape != shape and path.startswith(OURS_ALONE):
             lines.append(f"left out  {name}: {value.shape}, {path} wants {shape}")
         elif value.shape != shape:
