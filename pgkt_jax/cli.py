@@ -13,6 +13,7 @@ import jax
 
 from pgkt_jax.bench.commands import main as bench
 from pgkt_jax.config import Config
+from pgkt_jax.nets.pretrained.command import main as import_weights
 from pgkt_jax.stages import commands
 
 USAGE = """usage: pgkt COMMAND CONFIG [--out FOLDER] [--field value ...]
@@ -23,6 +24,7 @@ commands
   bench prior   [--field value ...] priors a second beside rivals, and against batch, k, bank and output size
   bench nearest [--field value ...] milliseconds to find the nearest of a million poses
   bench step    [--field value ...] a training step that makes its priors against one that reads them
+  import-weights FILE --net NAME    weights of torchvision, Caffe, TensorFlow or pix2pix into a file to start from
 
 CONFIG is a file or its name in configs/. Results go to runs/NAME unless --out says otherwise.
 `pgkt COMMAND CONFIG --help` lists every field.
@@ -40,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if arguments[:1] == ["bench"]:
         return _checked("bench", lambda: bench(arguments[1:]))
+    if arguments[:1] == ["import-weights"]:
+        return _checked("import-weights", lambda: import_weights(arguments[1:]))
     if len(arguments) < 2 or arguments[0] not in commands.COMMANDS:
         unknown = arguments and arguments[0] not in commands.COMMANDS
         print(_usage(), file=sys.stderr)

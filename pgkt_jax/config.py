@@ -48,6 +48,7 @@ class RefineConfig:
         every: evaluate and save every so many steps.
         dtype: of the network's arithmetic; parameters and losses are float32.
         seed: of everything random.
+        weights: a file that `pgkt import-weights` wrote, to start from.
     """
 
     size: tuple[int, int] = (256, 256)
@@ -73,6 +74,7 @@ class RefineConfig:
     every: int = 2000
     dtype: Literal["float32", "bfloat16"] = "float32"
     seed: int = 0
+    weights: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,14 +84,17 @@ class ParseConfig:
     Attributes:
         size: (H, W) that an image is resized and padded to, in pixels.
         zoom, shift, mirror, color: random variation of the view, see `train.views`.
-        backbone: the shared network of the attention model.
-        width: of the backbone.
-        scales: at which it sees the image.
+        backbone: the network below; the paper's is `vgg` and, for its best scores, `resnet101`.
+        head: `attention` to scale (paper), or one scale: `aspp` (DeepLabv2) or a `plain` classifier (DeepLab-LargeFOV).
+        width: of the backbone's first stage; None: its own.
+        scales: at which the attention model sees the image.
         attention_width: channels of the attention head.
         learning_rate, drops, drop, momentum, weight_decay: SGD's; the rate is multiplied by `drop` after each of the
             steps `drops`.
+        poly: in place of drops: the rate falls as (1 - step / steps) to this power.
         classifier: how much faster the last layer learns.
-        mirror_test, batch, steps, every, dtype, seed: as for `RefineConfig`.
+        test_scales, test_fusion: outside of training, what is taken pixel by pixel from the logits at these scales.
+        mirror_test, batch, steps, every, dtype, seed, weights: as for `RefineConfig`.
     """
 
     size: tuple[int, int] = (320, 320)
@@ -97,8 +102,9 @@ class ParseConfig:
     shift: float = 1.0
     mirror: bool = True
     color: float = 0.0
-    backbone: Literal["small"] = "small"
-    width: int = 24
+    backbone: Literal["small", "vgg", "vgg-v1", "resnet101", "resnet101-torchvision", "convnext"] = "small"
+    head: Literal["attention", "aspp", "plain"] = "attention"
+    width: int | None = None
     scales: tuple[float, ...] = (1.0, 0.75, 0.5)
     attention_width: int = 512
     learning_rate: float = 1e-3
@@ -106,13 +112,17 @@ class ParseConfig:
     drop: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 5e-4
+    poly: float | None = None
     classifier: float = 10.0
+    test_scales: tuple[float, ...] = (1.0,)
+    test_fusion: Literal["max", "mean"] = "max"
     mirror_test: bool = False
     batch: int = 30
     steps: int = 15000
     every: int = 1000
     dtype: Literal["float32", "bfloat16"] = "float32"
     seed: int = 0
+    weights: str | None = None
 
 
 @dataclass(frozen=True)

@@ -178,8 +178,8 @@ def test_the_commands_and_configs_in_the_readme_exist(readme, monkeypatch):
     found = list(commands_of(readme))
     assert found
     for names, config in found:
-        assert set(names) <= {*COMMANDS, "bench"}
-        if config is not None:
+        assert set(names) <= {*COMMANDS, "bench", "import-weights"}
+        if config is not None and names != ["import-weights"]:  # what follows there is a file of weights
             cli.load_config(config)
 
 

@@ -1,1 +1,1 @@
-"""The networks: `unet` refines priors, `attention` over a backbone (`fcn`) parses photographs."""
+"""The networks: `unet` refines priors; `parser` puts `attention` or a `deeplab` head over a backbone by name."""

@@ -63,7 +63,7 @@ class AttentionToScale(nnx.Module):
     def __call__(self, x: Float[Array, "B H W 3"], keys: Keys = None) -> Logits:
         size = x.shape[1:3]
         seen = [
-            self.backbone(resize(x, (round(size[0] * scale), round(size[1] * scale))), fold_keys(keys, i))
+            self.backbone(resize(x, tuple(max(1, round(side * scale)) for side in size)), fold_keys(keys, i))
             for i, scale in enumerate(self.scales)
         ]
         grid = seen[0].shape[1:3]

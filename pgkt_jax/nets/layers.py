@@ -42,6 +42,33 @@ def resize(x: Float[Array, "B h w C"], size: tuple[int, ...]) -> Float[Array, "B
     return x if x.shape[1:3] == size else jax.image.resize(x, (x.shape[0], *size, x.shape[3]), "linear")
 
 
+def max_pool(x: Float[Array, "B h w C"], *, stride: int) -> Float[Array, "B H W C"]:
+    """3 x 3 maximum, padding 1, sizes rounded up as in Caffe: n becomes ceil((n - 1) / stride) + 1."""
+    ends = [-(-(n - 1) // stride) * stride + 2 - n for n in x.shape[1:3]]
+    return nnx.max_pool(x, (3, 3), (stride, stride), [(1, end) for end in ends])
+
+
+def mean_pool(x: Float[Array, "B h w C"]) -> Float[Array, "B h w C"]:
+    """3 x 3 mean of stride 1, padding 1; the zeros around count, as in Caffe."""
+    edges = ((0, 0), (1, 1), (1, 1), (0, 0))
+    return jax.lax.reduce_window(x, x.dtype.type(0), jax.lax.add, (1, 3, 3, 1), (1, 1, 1, 1), edges) / 9
+
+
+class InputScaling(nnx.Module):
+    """From our images, RGB in -1..1, to what a network was trained to see: (x - center) * gain a channel, in float32.
+
+    Both come with the weights (`pretrained`) and never learn. The default, that of torchvision: mean 0 and variance 1
+    over ImageNet.
+    """
+
+    def __init__(self) -> None:
+        self.center = nnx.BatchStat(jnp.array([-0.03, -0.088, -0.188]))
+        self.gain = nnx.BatchStat(1 / jnp.array([0.458, 0.448, 0.45]))
+
+    def __call__(self, x: Float[Array, "B H W 3"]) -> Float[Array, "B H W 3"]:
+        return (x - jax.lax.stop_gradient(self.center[...])) * jax.lax.stop_gradient(self.gain[...])
+
+
 def pad_to_multiple(x: Float[Array, "B h w C"], multiple: int) -> Float[Array, "B H W C"]:
     """Continues rows and columns by the edge until their numbers are multiples."""
     rows, columns = (-length % multiple for length in x.shape[1:3])

@@ -13,8 +13,11 @@ from pgkt_jax.config import ParseConfig
 from pgkt_jax.data.batch import People, stack_people
 from pgkt_jax.data.person import Person
 from pgkt_jax.data.splits import Splits
-from pgkt_jax.nets.attention import AttentionToScale, Backbone
-from pgkt_jax.nets.fcn import SmallFCN
+from pgkt_jax.nets.attention import AttentionToScale
+from pgkt_jax.nets.deeplab import DeepLab
+from pgkt_jax.nets.layers import resize
+from pgkt_jax.nets.parser import parser
+from pgkt_jax.nets.pretrained import load_weights
 from pgkt_jax.skeleton import Skeleton
 from pgkt_jax.stages.evaluate import Labels, both_ways, masks_to_labels, predict, score_people
 from pgkt_jax.stages.feed import feed
@@ -28,22 +31,17 @@ from pgkt_jax.train.views import color_jitter, fitted_box, jittered_box, see, se
 from pgkt_jax.typing import Array, Float, Key
 
 
-def backbone(config: ParseConfig, rngs: nnx.Rngs) -> Backbone:
-    """The shared network of the attention model, by name."""
-    backbones = {"small": lambda: SmallFCN(width=config.width, dtype=jnp.dtype(config.dtype), rngs=rngs)}
-    return backbones[config.backbone]()
-
-
-def parsing_network(config: ParseConfig, skeleton: Skeleton) -> AttentionToScale:
-    """The attention model, freshly initialised."""
-    rngs = nnx.Rngs(config.seed)
-    return AttentionToScale(
-        backbone(config, rngs),
+def parsing_network(config: ParseConfig, skeleton: Skeleton) -> AttentionToScale | DeepLab:
+    """The parsing network, freshly initialised."""
+    return parser(
+        config.backbone,
+        config.head,
         skeleton.num_classes,
+        width=config.width,
         scales=config.scales,
         attention_width=config.attention_width,
         dtype=jnp.dtype(config.dtype),
-        rngs=rngs,
+        rngs=nnx.Rngs(config.seed),
     )
 
 
@@ -77,21 +75,35 @@ def parse_step(config: ParseConfig, skeleton: Skeleton) -> Any:
 def parsed_labels(config: ParseConfig, state: TrainState, people: People) -> Labels:
     """Labels of people by the parsing network, at their images' own size. Looks at nothing but the images."""
 
-    def outputs(boxes: Float[Array, "B 4"]) -> Float[Array, "B h w C"]:
-        look = jax.vmap(lambda image, size, box: see(image, size, box, config.size))
+    def logits(boxes: Float[Array, "B 4"], scale: float) -> Float[Array, "B h w C"]:
+        output = (round(config.size[0] * scale), round(config.size[1] * scale))
+        look = jax.vmap(lambda image, size, box: see(image, size, box, output))
         return state.network()(look(people.images, people.sizes, boxes)).fused
+
+    def outputs(boxes: Float[Array, "B 4"]) -> Float[Array, "B h w C"]:
+        return fused([logits(boxes, scale) for scale in config.test_scales], how=config.test_fusion)
 
     boxes = jax.vmap(lambda size: fitted_box(size, config.size))(people.sizes)
     seen = both_ways(outputs, boxes, mirror=config.mirror_test)
     return masks_to_labels(seen, boxes, people.images.shape[1:3], masks=False)
 
 
-def _fresh(config: ParseConfig, skeleton: Skeleton) -> TrainState:
+def fused(logits: Sequence[Array], *, how: str) -> Float[Array, "B h w C"]:
+    """The maximum or the mean over scales, at the first one's grid."""
+    grid = logits[0].shape[1:3]
+    stacked = jnp.stack([resize(scale, grid) for scale in logits])
+    return jnp.max(stacked, 0) if how == "max" else jnp.mean(stacked, 0)
+
+
+def _fresh(config: ParseConfig, skeleton: Skeleton, *, weights: str | None = None) -> TrainState:
     tx = sgd(
         config.learning_rate, drops=config.drops, drop=config.drop, momentum=config.momentum,
-        weight_decay=config.weight_decay, classifier=config.classifier,
+        weight_decay=config.weight_decay, poly=config.poly, steps=config.steps, classifier=config.classifier,
     )  # fmt: skip
-    return TrainState.create(parsing_network(config, skeleton), tx, config.seed)
+    network = parsing_network(config, skeleton)
+    if weights is not None:
+        load_weights(network, Path(weights))
+    return TrainState.create(network, tx, config.seed)
 
 
 def trained_parser(config: ParseConfig, skeleton: Skeleton, folder: Path) -> TrainState:
@@ -118,13 +130,13 @@ def train_parsing(
     """Trains on `people`, masks made by hand and synthesised alike, each once an epoch; `splits.val` is watched.
 
     Raises:
-        ValueError: the folder holds a run with another config.
+        ValueError: the folder holds a run with another config, or the weights to start from do not fit.
     """
     check_batch(config.batch, "parse.batch")
     check_people(folder, people)
     skeleton = splits.skeleton
     data = feed(people, splits, batch=config.batch, seed=config.seed)
-    state = _fresh(config, skeleton)
+    state = _fresh(config, skeleton, weights=config.weights)
     label = jax.jit(lambda state, people: parsed_labels(config, state, people))
     val = stack_people(splits.val, splits.canvas)
 

@@ -13,6 +13,7 @@ from pgkt_jax.config import RefineConfig
 from pgkt_jax.data.batch import People, stack_people
 from pgkt_jax.data.person import Person
 from pgkt_jax.data.splits import Splits
+from pgkt_jax.nets.pretrained import load_weights
 from pgkt_jax.nets.unet import UNet
 from pgkt_jax.prior import PoseBank, make_prior, skeleton_label_map
 from pgkt_jax.skeleton import Skeleton
@@ -139,7 +140,8 @@ def train_refinement(config: RefineConfig, splits: Splits, folder: Path) -> tupl
     """Trains on labelled people, each person's prior made of the others; returns the trained state and the bank.
 
     Raises:
-        ValueError: fewer labelled people than the prior needs (n and the person itself), or a folder of another run.
+        ValueError: fewer labelled people than the prior needs (n and the person itself), a folder of another run, or
+            weights to start from that do not fit.
     """
     labelled, skeleton = splits.labelled, splits.skeleton
     check_refinement(config, labelled)
@@ -148,7 +150,10 @@ def train_refinement(config: RefineConfig, splits: Splits, folder: Path) -> tupl
     data = feed(labelled, splits, batch=config.batch, seed=config.seed, bank_rows=range(len(labelled)))
     steps = config.epochs * len(labelled) // config.batch if config.steps is None else config.steps
     tx = adam(config.learning_rate, beta1=config.beta1, steps=steps, decay_from=config.decay_from)
-    state = TrainState.create(refinement_network(config, skeleton), tx, config.seed)
+    network = refinement_network(config, skeleton)
+    if config.weights is not None:
+        load_weights(network, Path(config.weights))
+    state = TrainState.create(network, tx, config.seed)
 
     label = jax.jit(lambda state, bank, people: refined_labels(config, state, bank, people))
     val = stack_people(splits.val, splits.canvas)

@@ -24,6 +24,8 @@ def sgd(
     drop: float = 0.1,
     momentum: float = 0.9,
     weight_decay: float = 5e-4,
+    poly: float | None = None,
+    steps: int = 1,
     classifier: float = 10.0,
 ) -> optax.GradientTransformation:
     """SGD of the parsing network (paper, section 4.2), as Caffe does it.
@@ -34,8 +36,13 @@ def sgd(
     Args:
         learning_rate: at the start.
         drops: the steps from which on it is multiplied by `drop`, each.
+        poly: in place of drops: it falls as (1 - step / steps)**poly (DeepLabv2).
+        steps: of the whole training.
     """
-    schedule = optax.piecewise_constant_schedule(learning_rate, dict.fromkeys(drops, drop))
+    if poly is None:
+        schedule = optax.piecewise_constant_schedule(learning_rate, dict.fromkeys(drops, drop))
+    else:
+        schedule = optax.polynomial_schedule(learning_rate, 0.0, poly, steps)
     return optax.chain(
         optax.add_decayed_weights(weight_decay, mask=_kernels),
         _scale_classifier(classifier),

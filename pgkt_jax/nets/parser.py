@@ -1,0 +1,54 @@
+"""Parsing networks by name: a backbone and a head over it."""
+
+from collections.abc import Callable
+from functools import partial
+
+import jax.numpy as jnp
+from flax import nnx
+from jax.typing import DTypeLike
+
+from pgkt_jax.nets.attention import AttentionToScale, Backbone
+from pgkt_jax.nets.convnext import ConvNeXt
+from pgkt_jax.nets.deeplab import DeepLab
+from pgkt_jax.nets.fcn import SmallFCN
+from pgkt_jax.nets.resnet import ResNet
+from pgkt_jax.nets.vgg import LargeFOV
+
+BACKBONES: dict[str, Callable[..., Backbone]] = {
+    "small": SmallFCN,
+    "vgg": LargeFOV,
+    "vgg-v1": partial(LargeFOV, average_pool=True),
+    "resnet101": ResNet,
+    "resnet101-torchvision": partial(ResNet, stride_in_3x3=True),
+    "convnext": ConvNeXt,
+}
+
+
+def parser(
+    backbone: str,
+    head: str,
+    num_classes: int,
+    *,
+    width: int | None = None,
+    scales: tuple[float, ...] = (1.0, 0.75, 0.5),
+    attention_width: int = 512,
+    dtype: DTypeLike = jnp.float32,
+    rngs: nnx.Rngs,
+) -> AttentionToScale | DeepLab:
+    """A parsing network, freshly initialised: `Logits` of images in -1..1.
+
+    Args:
+        backbone: one of `BACKBONES`.
+        head: `attention` over `scales`, or one scale with a `plain` classifier or `aspp`.
+        num_classes: classes, background among them.
+        width: of the backbone; None: its own.
+        scales, attention_width: of the attention head.
+        dtype: of the arithmetic; parameters, normalisation and logits are float32.
+    """
+    own = {} if width is None else {"width": width}
+    below = BACKBONES[backbone](**own, dtype=dtype, rngs=rngs)
+    if head == "attention":
+        return AttentionToScale(
+            below, num_classes, scales=scales, attention_width=attention_width, dtype=dtype, rngs=rngs
+        )
+    return DeepLab(below, num_classes, aspp=head == "aspp", rngs=rngs)

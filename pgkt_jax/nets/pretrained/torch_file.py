@@ -1,0 +1,147 @@
+"""State dictionaries that PyTorch saved, without PyTorch and without running what is pickled in them.
+
+Both forms of torch.serialization: the zip archive (since 1.6), and the older row of pickles that torchvision's vgg16
+and pix2pix's networks still come in. A pickle names functions to call; here it may name only those that put tensors and
+ordered dictionaries together, and they are ours.
+"""
+
+import collections
+import io
+import math
+import pickle
+import struct
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
+STORAGES = {
+    "DoubleStorage": np.float64, "FloatStorage": np.float32, "HalfStorage": np.float16,
+    "BFloat16Storage": jnp.bfloat16, "LongStorage": np.int64, "IntStorage": np.int32, "ShortStorage": np.int16,
+    "CharStorage": np.int8, "ByteStorage": np.uint8, "BoolStorage": np.bool_,
+}  # fmt: skip
+
+
+@dataclass
+class _Storage:
+    """A run of numbers that tensors are views of; `data` is filled in last."""
+
+    dtype: np.dtype
+    size: int
+    data: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    storage: _Storage
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    def array(self) -> np.ndarray:
+        data, numbers = self.storage.data, (self.offset, *self.shape, *self.strides)
+        if data is None or len(self.shape) != len(self.strides) or any(type(n) is not int or n < 0 for n in numbers):
+            raise ValueError(f"a tensor {self.shape} without its numbers")
+        count, last = (
+            math.prod(self.shape),
+            self.offset + sum((n - 1) * stride for n, stride in zip(self.shape, self.strides)),
+        )
+        if count > len(data) or (count and last >= len(data)):
+            raise ValueError(f"a tensor {self.shape} reaches beyond its {len(data)} numbers")
+        strides = tuple(stride * data.itemsize for stride in self.strides)
+        return np.lib.stride_tricks.as_strided(data[self.offset :], self.shape, strides, writeable=False)
+
+
+def _rebuild_tensor(storage: _Storage, offset: int, shape: tuple, strides: tuple, *_: Any) -> _Tensor:
+    return _Tensor(storage, offset, tuple(shape), tuple(strides))
+
+
+def _rebuild_parameter(data: _Tensor, *_: Any) -> _Tensor:
+    return data
+
+
+ALLOWED = {
+    ("collections", "OrderedDict"): collections.OrderedDict,
+    ("torch._utils", "_rebuild_tensor"): _rebuild_tensor,
+    ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
+    ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
+}
+
+
+class _Refused(pickle.UnpicklingError):
+    """What no file of weights needs."""
+
+
+class _Unpickler(pickle.Unpickler):
+    """Names nothing but `ALLOWED` and storages; collects the storages by their keys."""
+
+    def __init__(self, file: io.BufferedIOBase):
+        super().__init__(file)
+        self.storages: dict[str, _Storage] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module == "torch" and name in STORAGES:
+            return np.dtype(STORAGES[name])
+        if (module, name) not in ALLOWED:
+            raise _Refused(f"it names {module}.{name}, which no file of weights needs: refused")
+        return ALLOWED[module, name]
+
+    def persistent_load(self, saved: Any) -> _Storage:
+        kind, dtype, key, _, size, *view = saved
+        if kind != "storage" or not isinstance(dtype, np.dtype) or any(view):
+            raise _Refused("it refers to something other than a whole storage")
+        return self.storages.setdefault(str(key), _Storage(dtype, size))
+
+
+def read(path: Path) -> dict[str, np.ndarray]:
+    """Every tensor of a state dictionary.
+
+    Raises:
+        ValueError: it is none, is cut short, or names anything but tensors.
+    """
+    try:
+        with path.open("rb") as file:
+            named = _read_zip(path) if zipfile.is_zipfile(path) else _read_pickles(file)
+        if not isinstance(named, dict) or not all(isinstance(name, str) for name in named):
+            raise ValueError("it holds no dictionary of tensors by name")
+        return {name: tensor.array() for name, tensor in named.items() if isinstance(tensor, _Tensor)}
+    except _Refused as error:
+        raise ValueError(f"{path}: {error}") from error
+    except Exception as error:  # a broken pickle can fail in any way
+        raise ValueError(f"{path}: no state dictionary of PyTorch, or cut short ({error})") from error
+
+
+def _read_zip(path: Path) -> Any:
+    with zipfile.ZipFile(path) as archive:
+        root = next(name for name in archive.namelist() if name.endswith("/data.pkl")).removesuffix("data.pkl")
+        if root + "byteorder" in archive.namelist() and archive.read(root + "byteorder") != b"little":
+            raise ValueError("its numbers are big-endian")
+        unpickler = _Unpickler(io.BytesIO(archive.read(root + "data.pkl")))
+        named = unpickler.load()
+        for key, storage in unpickler.storages.items():
+            entry = archive.getinfo(f"{root}data/{key}")  # stored as it is: compressed, a small file could fill memory
+            if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != storage.size * storage.dtype.itemsize:
+                raise ValueError(f"storage {key} is incomplete or compressed")
+            storage.data = np.frombuffer(archive.read(entry), storage.dtype)
+    return named
+
+
+def _read_pickles(file: io.BufferedIOBase) -> Any:
+    if (_Unpickler(file).load(), _Unpickler(file).load()) != (MAGIC, PROTOCOL):
+        raise ValueError("not PyTorch's magic number")
+    if not _Unpickler(file).load().get("little_endian"):
+        raise ValueError("its numbers are big-endian")
+    unpickler = _Unpickler(file)
+    named = unpickler.load()
+    for key in _Unpickler(file).load():
+        storage = unpickler.storages[key]
+        (size,) = struct.unpack("<q", file.read(8))
+        data = file.read(size * storage.dtype.itemsize) if size == storage.size else b""
+        if len(data) != storage.size * storage.dtype.itemsize:
+            raise ValueError(f"storage {key} is incomplete")
+        storage.data = np.frombuffer(data, storage.dtype)
+    return named
