@@ -37,8 +37,10 @@ def object_or_none(value: object) -> dict[str, Any] | None:
     return value
 
 
-def joints_of_rows(rows: object, skeleton: Skeleton) -> tuple[np.ndarray, np.ndarray]:
-    """Rows [x, y, v] -> joints float32[J, 2], visible bool[J]."""
+def joints_of_rows(rows: object, skeleton: Skeleton, *, labelled: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Rows [x, y, v] -> joints float32[J, 2], visible bool[J]; whoever has a label map may do without (None)."""
+    if rows is None and labelled:
+        return np.zeros((skeleton.num_joints, 2), np.float32), np.zeros(skeleton.num_joints, bool)
     if not isinstance(rows, list) or len(rows) != skeleton.num_joints:
         found = f"{len(rows)} rows" if isinstance(rows, list) else reprlib.repr(rows)
         raise ValueError(f"is {found}, not {skeleton.num_joints} rows [x, y, v]")
@@ -70,11 +72,19 @@ def check_label_map(label_map: np.ndarray, size: tuple[int, ...] | None, skeleto
     faults = []
     if size is not None and label_map.shape != size:
         faults.append("is {1} x {0} pixels, its image {3} x {2}".format(*label_map.shape, *size))
+    try:
+        check_ids(label_map, skeleton.num_parts)
+    except ValueError as fault:
+        faults.append(str(fault))
+    if faults:
+        raise ValueError("; ".join(faults))
+
+
+def check_ids(label_map: np.ndarray, largest: int) -> None:
+    """Refuse values of a label map, uint8[H, W], other than 0 to `largest` and 255."""
     known = np.zeros(256, bool)
-    known[[*range(skeleton.num_parts + 1), IGNORE]] = True
+    known[[*range(largest + 1), IGNORE]] = True
     unknown = np.unique(label_map[~known[label_map]])
     if unknown.size:
         ids = ", ".join(map(str, unknown[:10])) + ", ..." * (unknown.size > 10)
-        faults.append(f"has unknown part ids {ids} (0 to {skeleton.num_parts} and {IGNORE} are known)")
-    if faults:
-        raise ValueError("; ".join(faults))
+        raise ValueError(f"has unknown part ids {ids} (0 to {largest} and {IGNORE} are known)")

@@ -66,6 +66,14 @@ def read_bytes(path: Path, *, limit: int = MAX_BYTES) -> bytes:
         raise ValueError(f"cannot be read ({error.strerror})") from error
 
 
+def read_text(path: Path) -> str:
+    """A whole UTF-8 text file; raises as `read_bytes`, and if it is no UTF-8."""
+    try:
+        return read_bytes(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError("is not a UTF-8 text") from error
+
+
 def picture_size(data: bytes) -> tuple[int, int]:
     """(height, width) of an encoded picture, in pixels; nothing is decoded, but all of it must be there.
 
@@ -89,14 +97,19 @@ def picture_size(data: bytes) -> tuple[int, int]:
     return height, width
 
 
-def decode_image(data: bytes) -> np.ndarray:
+def decode_image(data: bytes, *, upright: bool = False) -> np.ndarray:
     """uint8[H, W, 3], RGB, of a colour, grey or CMYK picture; transparency is dropped, 16 bits become 8.
+
+    Args:
+        data: the encoded picture.
+        upright: turn the picture by its EXIF orientation, for joints found on a picture so turned.
 
     Raises:
         ValueError: as `picture_size`, or it cannot be decoded.
     """
     picture_size(data)
-    return cv2.cvtColor(_decode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION), cv2.COLOR_BGR2RGB)
+    flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    return cv2.cvtColor(_decode(data, flags), cv2.COLOR_BGR2RGB)
 
 
 def decode_label_map(data: bytes) -> np.ndarray:

@@ -123,7 +123,8 @@ class PeopleWriter:
                 checks.check_label_map(person.label_map, person.image.shape[:2], self.skeleton)
             record["parts"] = f"parts/{person.id}.png"
         with checks.about("joints"):
-            record["joints"] = _joint_rows(person.joints, person.visible, self.skeleton)
+            unposed = person.label_map is not None and not person.visible.any()
+            record["joints"] = None if unposed else _joint_rows(person.joints, person.visible, self.skeleton)
         if provenance is not None:
             with checks.about("provenance"):
                 record["provenance"] = _json_copy(provenance)
