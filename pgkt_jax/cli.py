@@ -13,12 +13,16 @@ import jax
 
 from pgkt_jax.bench.commands import main as bench
 from pgkt_jax.config import Config
+from pgkt_jax.data.builders.build import main as build_data
 from pgkt_jax.stages import commands
 
 USAGE = """usage: pgkt COMMAND CONFIG [--out FOLDER] [--field value ...]
 
 commands
 {commands}
+
+  build-data NAME --manual-dir DIR --out DIR
+               one of the paper's data sets, poses of an estimator, or label lists, as ArrayRecord or people folder
 
   bench prior  [--field value ...]  priors a second beside rivals, and against batch, k, bank and output size
   bench step   [--field value ...]  a training step that makes its priors against one that reads them
@@ -39,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if arguments[:1] == ["bench"]:
         return _checked("bench", lambda: bench(arguments[1:]))
+    if arguments[:1] == ["build-data"]:
+        return _checked("build-data", lambda: build_data(arguments[1:]))
     if len(arguments) < 2 or arguments[0] not in commands.COMMANDS:
         unknown = arguments and arguments[0] not in commands.COMMANDS
         print(_usage(), file=sys.stderr)

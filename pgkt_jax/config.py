@@ -11,7 +11,7 @@ class DataConfig:
     """Which people.
 
     Attributes:
-        people: `puppets`, or the path of a people folder.
+        people: `puppets`, `puppet_animals`, or the path of a people folder or of what `pgkt build-data` wrote.
         labels: how many people of split train keep their masks, in file order; None: all.
         max_side: larger images are reduced to this longer side, in pixels.
         all_visible: take every joint as visible, whatever its confidence.

@@ -12,6 +12,7 @@ from pgkt_jax.config import DataConfig
 from pgkt_jax.data.batch import canvas_of
 from pgkt_jax.data.folder import read_people_folder
 from pgkt_jax.data.person import Person, changed, joined
+from pgkt_jax.data.puppet_animals import PuppetAnimals
 from pgkt_jax.data.puppets import Puppets
 from pgkt_jax.skeleton import Skeleton
 
@@ -30,12 +31,19 @@ class Source(Protocol):
 
 
 def open_people(data: str) -> Source:
-    """Opens `puppets` (drawn people, no files) or a people folder, checked whole.
+    """Opens `puppets` or `puppet_animals` (drawn), a people folder, checked whole, or what `pgkt build-data` wrote.
 
     Raises:
         ValueError: the folder has problems; all of them are named.
     """
-    return Puppets() if data == "puppets" else read_people_folder(Path(data))
+    if data in ("puppets", "puppet_animals"):
+        return Puppets() if data == "puppets" else PuppetAnimals()
+    root = Path(data)
+    if any(root.glob("*/*/dataset_info.json")) or (root / "dataset_info.json").is_file():
+        from pgkt_jax.data.builders.array_record import ArrayRecordPeople  # TFDS: only where its files are
+
+        return ArrayRecordPeople(root)
+    return read_people_folder(root)
 
 
 @dataclass(frozen=True)

@@ -28,14 +28,14 @@ class ReadPeople:
     """A data set on disk: its people by split, decoded whenever one of them is looked at."""
 
     skeleton: Skeleton
-    groups: Mapping[str, Sequence[Person]]
+    groups: Mapping[str, LazyPeople]
 
     @property
     def splits(self) -> dict[str, int]:
         """The number of people of every split; splits without people are left out."""
         return {name: len(people) for name, people in self.groups.items() if len(people)}
 
-    def split(self, name: str) -> Sequence[Person]:
+    def split(self, name: str) -> LazyPeople:
         """The people of a split.
 
         Raises:
@@ -122,7 +122,7 @@ def read_ids(path: Path) -> list[str]:
         return ids
 
 
-def held_out(people: Sequence[Person], count: int) -> tuple[LazyPeople, LazyPeople]:
+def held_out(people: LazyPeople, count: int) -> tuple[LazyPeople, LazyPeople]:
     """The people less `count` of them, and these, picked at random but always the same; both keep their order."""
     picked = set(np.random.default_rng(0).permutation(len(people))[:count].tolist())
     rest = [row for row in range(len(people)) if row not in picked]

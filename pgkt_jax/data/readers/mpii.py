@@ -1,31 +1,22 @@
-"""People with joints only: MPII Human Pose, COCO keypoints, and what pose estimators find in one's own photographs."""
+"""MPII Human Pose: people with 16 joints each, whose whole body is annotated."""
 
-from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from pgkt_jax.data import checks
-from pgkt_jax.data.person import LazyPeople, Person
+from pgkt_jax.data.readers.coco_poses import people_of
 from pgkt_jax.data.readers.mat import elements, field, read_mat
-from pgkt_jax.data.readers.people import Body, ReadPeople, check_there, cropped, has_body, need, read_image
+from pgkt_jax.data.readers.people import ReadPeople, need
 from pgkt_jax.data.readers.poses import Pose, read_poses
 from pgkt_jax.skeleton import PASCAL_PERSON
 
-MPII_GUIDE = """\
+GUIDE = """\
 mpii wants, under --manual-dir:
   images/NAME.jpg                 MPII Human Pose (human-pose.mpi-inf.mpg.de)
   mpii_human_pose_v1_u12_1.mat    its annotation, or, in its place,
     poses.csv                     image, (x, y) x 16 a line, or
     poses.json                    COCO's form with 16 joints a person"""
-
-COCO_GUIDE = """\
-coco_poses wants, under --manual-dir:
-  images/NAME.jpg          the photographs
-  poses.json               COCO's person_keypoints_*.json or keypoint detections, AlphaPose's result file (its default
-                           form, cmu and open), or MediaPipe's results as {"NAME.jpg": {"pose_landmarks": ...}}; or
-    poses/                 OpenPose's --write_json folder, NAME_keypoints.json a photograph"""
 
 _MAT_BYTES = 512 * 2**20
 
@@ -34,42 +25,16 @@ def read_mpii(root: Path) -> ReadPeople:
     """One split, `poses`: a crop around everybody in MPII's training images whose whole body is annotated.
 
     Args:
-        root: the folder of what `MPII_GUIDE` lists.
+        root: the folder of what `GUIDE` lists.
 
     Raises:
         ValueError: files are missing or are not of their form.
     """
     annotations = ["mpii_human_pose_v1_u12_1.mat", "poses.csv", "poses.json"]
-    found = need(root, MPII_GUIDE, {"images": ["images"], "annotation": annotations})
+    found = need(root, GUIDE, {"images": ["images"], "annotation": annotations})
     path, images = found["annotation"], found["images"]
     poses = read_mpii_mat(path) if path.suffix == ".mat" else read_poses(path, images)
-    return _people_of(poses, images, "full", upright=False)
-
-
-def read_coco_poses(root: Path, *, body: Body = "full", upright: bool = False) -> ReadPeople:
-    """One split, `poses`: a crop around everybody with enough joints.
-
-    Args:
-        root: the folder of what `COCO_GUIDE` lists.
-        body: the joints that a person must have, `full` (as the paper's authors) or `upper`.
-        upright: turn photographs by their EXIF orientation, as an estimator that reads them with `cv2.imread` does.
-
-    Raises:
-        ValueError: files are missing or are not of their form.
-    """
-    found = need(root, COCO_GUIDE, {"images": ["images"], "poses": ["poses.json", "poses"]})
-    return _people_of(read_poses(found["poses"], found["images"]), found["images"], body, upright=upright)
-
-
-def _people_of(poses: Sequence[Pose], images: Path, body: Body, *, upright: bool) -> ReadPeople:
-    kept = [pose for pose in poses if has_body(pose.visible, body)]
-    check_there(images / pose.image for pose in kept)
-    return ReadPeople(PASCAL_PERSON, {"poses": LazyPeople(kept, partial(_person, images, upright))})
-
-
-def _person(images: Path, upright: bool, pose: Pose) -> Person:
-    image = read_image(images / pose.image, upright=upright)
-    return cropped(Person(pose.id, image, pose.joints, pose.visible))
+    return people_of(poses, images, "full", upright=False)
 
 
 def read_mpii_mat(path: Path) -> list[Pose]:
