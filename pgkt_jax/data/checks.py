@@ -53,6 +53,20 @@ def joints_of_rows(rows: object, skeleton: Skeleton, *, labelled: bool = False) 
     return np.array([row[:2] for row in rows], np.float32), visible
 
 
+def rows_of_joints(
+    joints: np.ndarray, visible: np.ndarray, skeleton: Skeleton, *, labelled: bool
+) -> list[list[float]] | None:
+    """Rows [x, y, v], checked, with the shortest decimals that give the same float32 back; None as above."""
+    count = skeleton.num_joints
+    if joints.shape != (count, 2) or visible.shape != (count,):
+        raise ValueError(f"are {list(joints.shape)}, visible {list(visible.shape)}, not [{count}, 2] and [{count}]")
+    if labelled and not visible.any():
+        return None
+    rows = [[*(float(str(np.float32(n))) for n in xy), int(v)] for xy, v in zip(joints, visible)]
+    joints_of_rows(rows, skeleton)
+    return rows
+
+
 def _joint_fault(joint: str, row: object) -> str | None:
     """What is wrong with one row; an unseen joint has v 0 and any finite place."""
     if not isinstance(row, list) or len(row) != 3 or not all(type(n) in (int, float) for n in row):

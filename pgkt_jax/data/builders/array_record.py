@@ -56,9 +56,17 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type
                 if person.id in ids:
                     raise ValueError("id: is that of another person already")
                 ids.add(person.id)
-                if person.label_map is not None:
-                    checks.check_label_map(person.label_map, person.image.shape[:2], self._skeleton)
+                self._check(person)
                 yield row, _record(person)
+
+    def _check(self, person: Person) -> None:
+        """What the writer of people folders checks, too."""
+        labelled = person.label_map is not None
+        with checks.about("parts"):
+            if person.label_map is not None:
+                checks.check_label_map(person.label_map, person.image.shape[:2], self._skeleton)
+        with checks.about("joints"):
+            checks.rows_of_joints(person.joints, person.visible, self._skeleton, labelled=labelled)
 
 
 def _record(person: Person) -> dict[str, Any]:
