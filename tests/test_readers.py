@@ -534,6 +534,7 @@ def test_label_list(tmp_path):
         ([{"image_id": 1, "keypoints": [1, 2]}], r"keypoints: are 2 numbers; x, y, confidence of known"),
         ([{"image_id": 1, "keypoints": [1, "2", 3] * 17}], "keypoints: are not all finite numbers"),
         ([{"image_id": 1, "keypoints": [1, float("nan"), 3] * 17}], "keypoints: are not all finite numbers"),
+        ([{"image_id": 1, "keypoints": [1, 1e9, 3] * 17}], "person 000000000001_0: a joint is farther away than 1e"),
         ({"images": [], "annotations": [{"image_id": 3}]}, r"annotations\[0\]: image_id: there is no image 3"),
         ({"images": [{"id": 3}], "annotations": []}, r"images\[0\]: file_name: is missing"),
         ({"a.jpg": {"bodies": [{}]}}, r"'a.jpg': bodies\[0\]: joints: is missing"),

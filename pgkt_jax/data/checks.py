@@ -13,7 +13,7 @@ import numpy as np
 from pgkt_jax.joint_orders import MIN_CONFIDENCE
 from pgkt_jax.skeleton import IGNORE, Skeleton
 
-_MAX_COORDINATE = 1e6  # pixels; excludes NaN and infinities as well
+MAX_COORDINATE = 1e6  # pixels; excludes NaN and infinities as well
 
 
 @contextmanager
@@ -72,8 +72,8 @@ def _joint_fault(joint: str, row: object) -> str | None:
     if not isinstance(row, list) or len(row) != 3 or not all(type(n) in (int, float) for n in row):
         return f"{joint} is {reprlib.repr(row)}, not three numbers [x, y, v]"
     x, y, v = row
-    if not (abs(x) <= _MAX_COORDINATE and abs(y) <= _MAX_COORDINATE):
-        return f"{joint} is at ({x}, {y}), not a finite place within {_MAX_COORDINATE:g} pixels"
+    if not (abs(x) <= MAX_COORDINATE and abs(y) <= MAX_COORDINATE):
+        return f"{joint} is at ({x}, {y}), not a finite place within {MAX_COORDINATE:g} pixels"
     if not (0 <= v <= 1 or v == 2):
         return f"{joint} has v = {v}, not a confidence in 0..1"
     return None

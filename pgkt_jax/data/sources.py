@@ -1,6 +1,6 @@
 """Where the people of a run come from, and who of them has a mask."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -80,6 +80,7 @@ def splits_of(config: DataConfig) -> Splits:
     source = open_people(config.people)
     return read_splits(
         source,
+        more_poses=joined(*(group for data in config.poses for group in _everybody(data, source.skeleton))),
         labels=config.labels,
         max_side=config.max_side,
         all_visible=config.all_visible,
@@ -87,15 +88,28 @@ def splits_of(config: DataConfig) -> Splits:
     )
 
 
+def _everybody(data: str, skeleton: Skeleton) -> Iterator[Sequence[Person]]:
+    """All splits of a further data set."""
+    source = open_people(data)
+    if source.skeleton != skeleton:
+        raise ValueError(f"{data}: skeleton: is {source.skeleton.name!r}, that of --data.people {skeleton.name!r}")
+    for name, count in source.splits.items():
+        if count:
+            yield source.split(name)
+
+
 def read_splits(
     source: Source,
     *,
+    more_poses: Sequence[Person] = (),
     labels: int | None = None,
     max_side: int = 512,
     all_visible: bool = False,
     streamed: bool = False,
 ) -> Splits:
     """Reads splits train, val, test and poses (may be absent); the first `labels` people of train keep their masks.
+
+    To those known by keypoints only come `more_poses`, people of other data sets.
 
     Images whose longer side exceeds `max_side` pixels are reduced with their joints and label maps. With `streamed`,
     the people to train on are not kept in memory but read a batch at a time, on canvases of `max_side` squared. With
@@ -111,7 +125,8 @@ def read_splits(
 
     train: Sequence[Person] = changed(source.split("train"), prepared)
     val, test = (list(changed(source.split(name), prepared)) for name in ("val", "test"))
-    poses: Sequence[Person] = changed(source.split("poses"), prepared) if source.splits.get("poses") else []
+    own_poses: Sequence[Person] = source.split("poses") if source.splits.get("poses") else []
+    poses: Sequence[Person] = changed(joined(own_poses, more_poses), prepared)
     if not streamed:
         train, poses = list(train), list(poses)
     labels = len(train) if labels is None else labels

@@ -115,7 +115,8 @@ class ArrayRecordPeople:
         folder = _find(Path(root))
         if folder is None:
             raise ValueError(f"{root} holds no ArrayRecord data set ({_INFO} is missing)")
-        self._builder = tfds.builder_from_directory(str(folder))
+        with _readable(folder):
+            self._builder = tfds.builder_from_directory(str(folder))
         name = (self._builder.info.metadata or {}).get("skeleton")
         if name not in SKELETONS:
             raise ValueError(f"{folder}: skeleton: is {name!r}; known are {', '.join(SKELETONS)}")
@@ -134,8 +135,23 @@ class ArrayRecordPeople:
         """
         if name not in self.splits:
             raise ValueError(f"there is nobody in a split {name!r}; the splits are: {', '.join(self.splits)}")
-        source = self._builder.as_data_source(name, decoders=_AS_BYTES)
-        return LazyPeople(range(len(source)), lambda row: _person(source[row]))
+        with _readable(self._builder.data_dir):
+            source = self._builder.as_data_source(name, decoders=_AS_BYTES)
+
+        def read(row: int) -> Person:
+            with _readable(self._builder.data_dir):
+                record = source[row]
+            return _person(record)
+
+        return LazyPeople(range(len(source)), read)
+
+
+@contextlib.contextmanager
+def _readable(folder: object) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # TFDS raises anything over files that are missing or damaged, long texts with it
+        raise ValueError(f"{folder}: cannot be read as a data set of TFDS ({type(error).__name__})") from error
 
 
 def _person(record: Mapping[str, Any]) -> Person:

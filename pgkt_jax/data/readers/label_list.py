@@ -13,10 +13,10 @@ from pgkt_jax.skeleton import PASCAL_PERSON
 
 GUIDE = """\
 label_list wants, under --manual-dir:
-  NAME.txt                 a line for each image: IMAGE LABELS, separated by a space, both paths from --manual-dir (a
-                           leading / is dropped); labels are PNG, indices 0 to 6 (head, torso, upper and lower arms,
-                           upper and lower legs), 255 ignored. NAME becomes the split; train_all.txt of the authors'
-                           archive (github MVIG-SJTU/WSHP, parsing_network) is of this form
+  NAME.txt                 a line for each image: IMAGE LABELS, separated by a space, both paths from the list's
+                           folder (a leading / is dropped); labels are PNG, indices 0 to 6 (head, torso, upper and
+                           lower arms, upper and lower legs), 255 ignored. NAME becomes the split; train_all.txt of
+                           the authors' archive (github MVIG-SJTU/WSHP, parsing_network) is of this form
   whatever it names"""
 
 
@@ -29,7 +29,7 @@ def read_label_list(root: Path) -> ReadPeople:
     Raises:
         ValueError: files are missing or are not of their form.
     """
-    need(root, GUIDE, {"a list": ["*.txt"]})
+    root = need(root, GUIDE, {"a list": ["*.txt"]})["a list"].parent
     groups = {}
     for path in sorted(root.glob("*.txt")):
         with checks.about(str(path)):

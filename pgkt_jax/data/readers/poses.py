@@ -50,12 +50,19 @@ class Pose:
         image: the image's file name.
         joints: float32[16, 2], (x, y) in pixels, y down, pixel centres at integers.
         visible: bool[16].
+
+    Raises:
+        ValueError: a visible joint is far beyond any image.
     """
 
     id: str
     image: str
     joints: np.ndarray
     visible: np.ndarray
+
+    def __post_init__(self) -> None:
+        if np.abs(self.joints[self.visible]).max(initial=0) > checks.MAX_COORDINATE:
+            raise ValueError(f"person {self.id}: a joint is farther away than {checks.MAX_COORDINATE:g} pixels")
 
 
 def read_poses(path: Path, images: Path) -> list[Pose]:
