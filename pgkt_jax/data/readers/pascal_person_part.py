@@ -47,8 +47,9 @@ def read_pascal_person_part(
     Args:
         root: the folder of what `GUIDE` lists.
         records: `person`, for refinement: crops around those who show at least the joints of the upper body; the
-            others in a crop are 255. `image`, for parsing: whole images without joints; merged classes alone are
-            right where the labels are ready label maps, which do not tell left from right.
+            others in a crop are 255, and so is everybody where a pose lies on nobody's mask. `image`, for parsing:
+            whole images without joints; ready label maps do not tell left from right, so merged classes alone are
+            right there.
         val: how many records of the training list are held out.
 
     Raises:
