@@ -13,6 +13,7 @@ import jax
 
 from pgkt_jax.bench.commands import main as bench
 from pgkt_jax.config import Config
+from pgkt_jax.data.builders.build import main as build_data
 from pgkt_jax.nets.pretrained.command import main as import_weights
 from pgkt_jax.stages import commands
 
@@ -21,6 +22,8 @@ USAGE = """usage: pgkt COMMAND CONFIG [--out FOLDER] [--field value ...]
 commands
 {commands}
 
+  build-data NAME --manual-dir DIR --out DIR
+               one of the paper's data sets, poses of an estimator, or label lists, as ArrayRecord or people folder
   bench prior   [--field value ...] priors a second beside rivals, and against batch, k, bank and output size
   bench nearest [--field value ...] milliseconds to find the nearest of a million poses
   bench step    [--field value ...] a training step that makes its priors against one that reads them
@@ -33,6 +36,11 @@ CONFIG is a file or its name in configs/. Results go to runs/NAME unless --out s
   pgkt refine paper_pascal --data.people my_people --out runs/mine --refine.prior skeleton
 """
 
+TOOLS: dict[str, Callable[[Sequence[str]], None]] = {
+    "build-data": build_data, "bench": bench, "import-weights": import_weights
+}  # fmt: skip
+"""Commands that take no config; each reads its own arguments."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; wrong usage and bad input end in one sentence and exit status 2."""
@@ -40,10 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if {"--help", "-h"} & set(arguments[:2]):
         print(_usage())
         return 0
-    if arguments[:1] == ["bench"]:
-        return _checked("bench", lambda: bench(arguments[1:]))
-    if arguments[:1] == ["import-weights"]:
-        return _checked("import-weights", lambda: import_weights(arguments[1:]))
+    if arguments and arguments[0] in TOOLS:
+        return _checked(arguments[0], lambda: TOOLS[arguments[0]](arguments[1:]))
     if len(arguments) < 2 or arguments[0] not in commands.COMMANDS:
         unknown = arguments and arguments[0] not in commands.COMMANDS
         print(_usage(), file=sys.stderr)

@@ -11,7 +11,8 @@ class DataConfig:
     """Which people.
 
     Attributes:
-        people: `puppets`, or the path of a people folder.
+        people: `puppets`, `puppet_animals`, or the path of a people folder or of what `pgkt build-data` wrote.
+        poses: more data sets of the same forms; everybody in them counts as known by keypoints only.
         labels: how many people of split train keep their masks, in file order; None: all.
         max_side: larger images are reduced to this longer side, in pixels.
         all_visible: take every joint as visible, whatever its confidence.
@@ -19,6 +20,7 @@ class DataConfig:
     """
 
     people: str = "puppets"
+    poses: tuple[str, ...] = ()
     labels: int | None = None
     max_side: int = 512
     all_visible: bool = False

@@ -7,7 +7,7 @@ joints in it are. Derived joints by order:
 * `mpii16`: none, the orders are the same.
 * `alphapose15`: pelvis.
 * `lsp14`: pelvis, thorax.
-* `coco17`, `openpose18`, `blazepose33`: pelvis, thorax, neck, head_top.
+* `coco17`, `openpose18`, `openpose25`, `blazepose33`: pelvis, thorax, neck, head_top.
 
 And how, wherever they are derived:
 
@@ -168,6 +168,17 @@ _ORDERS = (
             "nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow",
             "left_wrist", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle",
             "right_eye", "left_eye", "right_ear", "left_ear",
+        ),
+        _WITHOUT_TRUNK_AND_HEAD,
+    ),
+    JointOrder(
+        "openpose25",
+        # Its neck is a thorax, as above.
+        (
+            "nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow",
+            "left_wrist", "mid_hip", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee",
+            "left_ankle", "right_eye", "left_eye", "right_ear", "left_ear", "left_big_toe", "left_small_toe",
+            "left_heel", "right_big_toe", "right_small_toe", "right_heel",
         ),
         _WITHOUT_TRUNK_AND_HEAD,
     ),

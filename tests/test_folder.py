@@ -94,6 +94,16 @@ def test_provenance_and_original_bytes_can_be_passed_on(root, tmp_path):
     assert copy.provenance == source.provenance
 
 
+def test_who_has_a_label_map_may_have_no_joints(tmp_path):
+    unposed = replace(make_person("anna"), visible=np.zeros(16, bool))
+    with PeopleWriter(tmp_path, PASCAL_PERSON) as writer:
+        writer.add(unposed, split="train")
+    assert json.loads((tmp_path / "people.json").read_text())["people"][0]["joints"] is None
+    (read,) = read_people_folder(tmp_path).split("train")
+    assert not read.visible.any()
+    np.testing.assert_array_equal(read.label_map, unposed.label_map)
+
+
 def test_a_split_is_a_lazy_sequence(root):
     folder = read_people_folder(root)
     people = folder.split("train")
@@ -212,7 +222,7 @@ def right_ankle(row: list) -> dict:
         ({"parts": "parts/nobody.png"}, "parts: parts/nobody.png: no such file"),
         ({"parts": "images/anna.png"}, "parts: images/anna.png: is a colour picture"),
         ({"joints": ...}, "joints: is missing"),
-        ({"joints": None}, "joints: is None, not 16 rows [x, y, v]"),
+        ({"joints": None, "parts": None}, "joints: is None, not 16 rows [x, y, v]"),
         ({"joints": SOUND[:15]}, "joints: is 15 rows, not 16 rows [x, y, v]"),
         (right_ankle([1, 2]), "joints: right_ankle is [1, 2], not three numbers"),
         (right_ankle([1, "2", 1]), "joints: right_ankle is [1, '2', 1], not three numbers"),
@@ -400,7 +410,7 @@ def test_id_that_is_no_file_name_is_refused(tmp_path, id):
     [
         ({"joints": np.full((16, 2), np.nan, np.float32)}, {}, "joints: right_ankle is at"),
         ({"joints": np.zeros((15, 2), np.float32)}, {}, r"joints: are \[15, 2\]"),
-        ({"visible": np.zeros(16, bool)}, {}, "joints: no part's limb"),
+        ({"visible": np.zeros(16, bool), "label_map": None}, {}, "joints: no part's limb"),
         ({"label_map": UNKNOWN_IDS}, {}, "parts: has unknown part ids 11"),
         ({"label_map": UNKNOWN_IDS[:4]}, {}, "parts: is 17 x 4 pixels"),
         ({"label_map": UNKNOWN_IDS.astype(int)}, {}, "parts: is int64"),

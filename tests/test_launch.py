@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pgkt_jax import cli
+from pgkt_jax.cli import TOOLS
 from pgkt_jax.stages.commands import COMMANDS
 
 ROOT = Path(__file__).parents[1]
@@ -178,8 +179,8 @@ def test_the_commands_and_configs_in_the_readme_exist(readme, monkeypatch):
     found = list(commands_of(readme))
     assert found
     for names, config in found:
-        assert set(names) <= {*COMMANDS, "bench", "import-weights"}
-        if config is not None and names != ["import-weights"]:  # what follows there is a file of weights
+        assert set(names) <= {*COMMANDS, *TOOLS}
+        if config is not None and names not in (["build-data"], ["import-weights"]):  # those take no config
             cli.load_config(config)
 
 

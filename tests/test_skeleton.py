@@ -212,7 +212,7 @@ UPRIGHT = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["coco17", "openpose18", "blazepose33"])
+@pytest.mark.parametrize("name", ["coco17", "openpose18", "openpose25", "blazepose33"])
 def test_orders_without_trunk_and_head(name):
     order = JOINT_ORDERS[name]
     person = by_name(to_pascal16(*source_rows(order, UPRIGHT), order))

@@ -13,7 +13,7 @@ import numpy as np
 from pgkt_jax.joint_orders import MIN_CONFIDENCE
 from pgkt_jax.skeleton import IGNORE, Skeleton
 
-_MAX_COORDINATE = 1e6  # pixels; excludes NaN and infinities as well
+MAX_COORDINATE = 1e6  # pixels; excludes NaN and infinities as well
 
 
 @contextmanager
@@ -37,8 +37,10 @@ def object_or_none(value: object) -> dict[str, Any] | None:
     return value
 
 
-def joints_of_rows(rows: object, skeleton: Skeleton) -> tuple[np.ndarray, np.ndarray]:
-    """Rows [x, y, v] -> joints float32[J, 2], visible bool[J]."""
+def joints_of_rows(rows: object, skeleton: Skeleton, *, labelled: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Rows [x, y, v] -> joints float32[J, 2], visible bool[J]; whoever has a label map may do without (None)."""
+    if rows is None and labelled:
+        return np.zeros((skeleton.num_joints, 2), np.float32), np.zeros(skeleton.num_joints, bool)
     if not isinstance(rows, list) or len(rows) != skeleton.num_joints:
         found = f"{len(rows)} rows" if isinstance(rows, list) else reprlib.repr(rows)
         raise ValueError(f"is {found}, not {skeleton.num_joints} rows [x, y, v]")
@@ -51,13 +53,27 @@ def joints_of_rows(rows: object, skeleton: Skeleton) -> tuple[np.ndarray, np.nda
     return np.array([row[:2] for row in rows], np.float32), visible
 
 
+def rows_of_joints(
+    joints: np.ndarray, visible: np.ndarray, skeleton: Skeleton, *, labelled: bool
+) -> list[list[float]] | None:
+    """Rows [x, y, v], checked, with the shortest decimals that give the same float32 back; None as above."""
+    count = skeleton.num_joints
+    if joints.shape != (count, 2) or visible.shape != (count,):
+        raise ValueError(f"are {list(joints.shape)}, visible {list(visible.shape)}, not [{count}, 2] and [{count}]")
+    if labelled and not visible.any():
+        return None
+    rows = [[*(float(str(np.float32(n))) for n in xy), int(v)] for xy, v in zip(joints, visible)]
+    joints_of_rows(rows, skeleton)
+    return rows
+
+
 def _joint_fault(joint: str, row: object) -> str | None:
     """What is wrong with one row; an unseen joint has v 0 and any finite place."""
     if not isinstance(row, list) or len(row) != 3 or not all(type(n) in (int, float) for n in row):
         return f"{joint} is {reprlib.repr(row)}, not three numbers [x, y, v]"
     x, y, v = row
-    if not (abs(x) <= _MAX_COORDINATE and abs(y) <= _MAX_COORDINATE):
-        return f"{joint} is at ({x}, {y}), not a finite place within {_MAX_COORDINATE:g} pixels"
+    if not (abs(x) <= MAX_COORDINATE and abs(y) <= MAX_COORDINATE):
+        return f"{joint} is at ({x}, {y}), not a finite place within {MAX_COORDINATE:g} pixels"
     if not (0 <= v <= 1 or v == 2):
         return f"{joint} has v = {v}, not a confidence in 0..1"
     return None
@@ -70,11 +86,19 @@ def check_label_map(label_map: np.ndarray, size: tuple[int, ...] | None, skeleto
     faults = []
     if size is not None and label_map.shape != size:
         faults.append("is {1} x {0} pixels, its image {3} x {2}".format(*label_map.shape, *size))
+    try:
+        check_ids(label_map, skeleton.num_parts)
+    except ValueError as fault:
+        faults.append(str(fault))
+    if faults:
+        raise ValueError("; ".join(faults))
+
+
+def check_ids(label_map: np.ndarray, largest: int) -> None:
+    """Refuse values of a label map, uint8[H, W], other than 0 to `largest` and 255."""
     known = np.zeros(256, bool)
-    known[[*range(skeleton.num_parts + 1), IGNORE]] = True
+    known[[*range(largest + 1), IGNORE]] = True
     unknown = np.unique(label_map[~known[label_map]])
     if unknown.size:
         ids = ", ".join(map(str, unknown[:10])) + ", ..." * (unknown.size > 10)
-        faults.append(f"has unknown part ids {ids} (0 to {skeleton.num_parts} and {IGNORE} are known)")
-    if faults:
-        raise ValueError("; ".join(faults))
+        raise ValueError(f"has unknown part ids {ids} (0 to {largest} and {IGNORE} are known)")

@@ -50,6 +50,14 @@ def read_bytes(path: Path, *, limit: int = MAX_BYTES) -> bytes:
         raise ValueError(f"cannot be read ({error.strerror})") from error
 
 
+def read_text(path: Path) -> str:
+    """A whole UTF-8 text file; raises as `read_bytes`, and if it is no UTF-8."""
+    try:
+        return read_bytes(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError("is not a UTF-8 text") from error
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file so that `path` holds, at any moment, all of the new content or what was there before."""
     unfinished = path.with_name(f".{path.name}{_UNFINISHED}")

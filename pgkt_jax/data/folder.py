@@ -4,10 +4,11 @@
     images/...    JPEG or PNG, 8-bit; pixels as stored, an EXIF orientation is ignored
     parts/...     label maps: 8-bit single-channel or palette PNG, the image's size; 0 background, 255 ignored
 
-`parts` is null where only joints are known. `joints` has a row [x, y, v] for every joint of the skeleton, in
-pixels of the stored image, y down, pixel centres at integers; v is a confidence in 0..1 (or COCO's 2), and a
-joint is visible from .15 on. Paths are relative to the folder, and stay in it. A "provenance", any JSON
-object, may say how the labels came about. `PeopleWriter` adds people/ID.json, a small file a person.
+`parts` is null where only joints are known; `joints` may be null where only parts are, for parsing networks.
+`joints` has a row [x, y, v] for every joint of the skeleton, in pixels of the stored image, y down, pixel
+centres at integers; v is a confidence in 0..1 (or COCO's 2), and a joint is visible from .15 on. Paths are
+relative to the folder, and stay in it. A "provenance", any JSON object, may say how the labels came about.
+`PeopleWriter` adds people/ID.json, a small file a person.
 """
 
 import json
@@ -164,7 +165,8 @@ class _Reading:
         self.split = self._field("split", checks.text)
         self.image = self._field("image", lambda name: _read_picture(root, name, pictures.picture_size))
         self.parts = self._field("parts", lambda name: self._read_parts(root, name, skeleton))
-        self.joints = self._field("joints", lambda rows: checks.joints_of_rows(rows, skeleton))
+        labelled = record.get("parts") is not None
+        self.joints = self._field("joints", lambda rows: checks.joints_of_rows(rows, skeleton, labelled=labelled))
         self.provenance = self._field("provenance", checks.object_or_none) if "provenance" in record else None
 
     def entry(self) -> Entry:

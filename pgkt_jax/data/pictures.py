@@ -1,7 +1,7 @@
 """Careful pictures: JPEG and PNG of bounded size, whole and undamaged before they are decoded.
 
-Pixels are taken as they are stored: an EXIF orientation is ignored, because joints and label maps refer to the stored
-pixels. Functions raise `ValueError` with a predicate, as those of `data.files` do.
+Pixels are taken as they are stored, because joints and label maps refer to them: an EXIF orientation is ignored unless
+asked for. Functions raise `ValueError` with a predicate, as those of `data.files` do.
 """
 
 import struct
@@ -46,14 +46,19 @@ def picture_size(data: bytes) -> tuple[int, int]:
     return height, width
 
 
-def decode_image(data: bytes) -> np.ndarray:
+def decode_image(data: bytes, *, upright: bool = False) -> np.ndarray:
     """uint8[H, W, 3], RGB, of a colour, grey or CMYK picture; transparency is dropped, 16 bits become 8.
+
+    Args:
+        data: the encoded picture.
+        upright: turn the picture by its EXIF orientation, for joints found on a picture so turned.
 
     Raises:
         ValueError: as `picture_size`, or it cannot be decoded.
     """
     picture_size(data)
-    return cv2.cvtColor(_decode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION), cv2.COLOR_BGR2RGB)
+    flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    return cv2.cvtColor(_decode(data, flags), cv2.COLOR_BGR2RGB)
 
 
 def decode_label_map(data: bytes) -> np.ndarray:

@@ -361,6 +361,7 @@ class Puppets:
     val: int = 40
     test: int = 120
     poses: int = 400
+    _draw = staticmethod(draw_puppet)
 
     @property
     def skeleton(self) -> Skeleton:
@@ -381,7 +382,7 @@ class Puppets:
         if name not in _SPLITS:
             raise ValueError(f"puppets have no split {name!r}, only {', '.join(_SPLITS)}")
         indices = range(_SPLITS.index(name), len(_SPLITS) * getattr(self, name), len(_SPLITS))
-        return LazyPeople(indices, partial(draw_puppet, seed=self.seed, size=self.size))
+        return LazyPeople(indices, partial(self._draw, seed=self.seed, size=self.size))
 
 
 def _depth(a: np.ndarray, b: np.ndarray) -> float:

@@ -1,6 +1,6 @@
 """Where the people of a run are read from, and who of them keeps a mask."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,17 +11,26 @@ from pgkt_jax.config import DataConfig
 from pgkt_jax.data.batch import canvas_of
 from pgkt_jax.data.folder import read_people_folder
 from pgkt_jax.data.person import Person, changed, joined
+from pgkt_jax.data.puppet_animals import PuppetAnimals
 from pgkt_jax.data.puppets import Puppets
 from pgkt_jax.data.splits import Source, Splits
+from pgkt_jax.skeleton import Skeleton
 
 
 def open_people(data: str) -> Source:
-    """Opens `puppets` (drawn people, no files) or a people folder, checked whole.
+    """Opens `puppets` or `puppet_animals` (drawn), a people folder, checked whole, or what `pgkt build-data` wrote.
 
     Raises:
         ValueError: the folder has problems; all of them are named.
     """
-    return Puppets() if data == "puppets" else read_people_folder(Path(data))
+    if data in ("puppets", "puppet_animals"):
+        return Puppets() if data == "puppets" else PuppetAnimals()
+    root = Path(data)
+    if any(root.glob("*/*/dataset_info.json")) or (root / "dataset_info.json").is_file():
+        from pgkt_jax.data.builders.array_record import ArrayRecordPeople  # TFDS: only where its files are
+
+        return ArrayRecordPeople(root)
+    return read_people_folder(root)
 
 
 def splits_of(config: DataConfig) -> Splits:
@@ -29,6 +38,7 @@ def splits_of(config: DataConfig) -> Splits:
     source = open_people(config.people)
     return read_splits(
         source,
+        more_poses=joined(*(group for data in config.poses for group in _everybody(data, source.skeleton))),
         labels=config.labels,
         max_side=config.max_side,
         all_visible=config.all_visible,
@@ -36,15 +46,28 @@ def splits_of(config: DataConfig) -> Splits:
     )
 
 
+def _everybody(data: str, skeleton: Skeleton) -> Iterator[Sequence[Person]]:
+    """All splits of a further data set."""
+    source = open_people(data)
+    if source.skeleton != skeleton:
+        raise ValueError(f"{data}: skeleton: is {source.skeleton.name!r}, that of --data.people {skeleton.name!r}")
+    for name, count in source.splits.items():
+        if count:
+            yield source.split(name)
+
+
 def read_splits(
     source: Source,
     *,
+    more_poses: Sequence[Person] = (),
     labels: int | None = None,
     max_side: int = 512,
     all_visible: bool = False,
     streamed: bool = False,
 ) -> Splits:
     """Reads splits train, val, test and poses (may be absent); the first `labels` people of train keep their masks.
+
+    To those known by keypoints only come `more_poses`, people of other data sets.
 
     Images whose longer side exceeds `max_side` pixels are reduced with their joints and label maps. With `streamed`,
     the people to train on are not kept in memory but read a batch at a time, on canvases of `max_side` squared. With
@@ -60,7 +83,8 @@ def read_splits(
 
     train: Sequence[Person] = changed(source.split("train"), prepared)
     val, test = (list(changed(source.split(name), prepared)) for name in ("val", "test"))
-    poses: Sequence[Person] = changed(source.split("poses"), prepared) if source.splits.get("poses") else []
+    own_poses: Sequence[Person] = source.split("poses") if source.splits.get("poses") else []
+    poses: Sequence[Person] = changed(joined(own_poses, more_poses), prepared)
     if not streamed:
         train, poses = list(train), list(poses)
     labels = len(train) if labels is None else labels

@@ -123,7 +123,8 @@ class PeopleWriter:
                 checks.check_label_map(person.label_map, person.image.shape[:2], self.skeleton)
             record["parts"] = f"parts/{person.id}.png"
         with checks.about("joints"):
-            record["joints"] = _joint_rows(person.joints, person.visible, self.skeleton)
+            labelled = person.label_map is not None
+            record["joints"] = checks.rows_of_joints(person.joints, person.visible, self.skeleton, labelled=labelled)
         if provenance is not None:
             with checks.about("provenance"):
                 record["provenance"] = _json_copy(provenance)
@@ -181,16 +182,6 @@ def _image_bytes(image: np.ndarray, data: bytes | None, extension: str) -> bytes
     if (height, width) != image.shape[:2]:
         raise ValueError(f"is {image.shape[1]} x {image.shape[0]} pixels, its bytes are {width} x {height}")
     return data
-
-
-def _joint_rows(joints: np.ndarray, visible: np.ndarray, skeleton: Skeleton) -> list[list[float]]:
-    """Rows [x, y, v], checked, with the shortest decimals that give the same float32 back."""
-    count = skeleton.num_joints
-    if joints.shape != (count, 2) or visible.shape != (count,):
-        raise ValueError(f"are {list(joints.shape)}, visible {list(visible.shape)}, not [{count}, 2] and [{count}]")
-    rows = [[*(float(str(np.float32(n))) for n in xy), int(v)] for xy, v in zip(joints, visible)]
-    checks.joints_of_rows(rows, skeleton)
-    return rows
 
 
 def _json_copy(provenance: dict[str, Any]) -> dict[str, Any]:
