@@ -21,8 +21,7 @@ CONFIG = Config(
         learning_rate=1e-3, decay_from=0.5, batch=8, steps=600, every=200,
     ),
     parse=ParseConfig(
-        size=(128, 96), zoom=(0.85, 1.35), color=0.3, scales=(1.0,), attention_width=16, mirror_test=True,
-        learning_rate=0.2, drops=(3500, 4400, 4900, 5200, 5400), drop=0.5, weight_decay=1.5e-3,
-        batch=4, steps=5600, every=700,
+        size=(128, 96), zoom=(0.9, 1.3), color=0.3, head="subpixel", mirror_test=True,
+        optimizer="adam", learning_rate=3e-3, decay_from=0.5, batch=8, steps=2200, every=440,
     ),
 )  # fmt: skip

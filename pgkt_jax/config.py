@@ -87,14 +87,18 @@ class ParseConfig:
         size: (H, W) that an image is resized and padded to, in pixels.
         zoom, shift, mirror, color: random variation of the view, see `train.views`.
         backbone: the network below; the paper's is `vgg` and, for its best scores, `resnet101`.
-        head: `attention` to scale (paper), or one scale: `aspp` (DeepLabv2) or a `plain` classifier (DeepLab-LargeFOV).
+        head: `attention` to scale (paper), or one scale: `aspp` (DeepLabv2), a `plain` classifier (DeepLab-LargeFOV),
+            or `subpixel`, a classifier of 2 x 2 pixels a feature, for `small`.
         width: of the backbone's first stage; None: its own.
         scales: at which the attention model sees the image.
         attention_width: channels of the attention head.
-        learning_rate, drops, drop, momentum, weight_decay: SGD's; the rate is multiplied by `drop` after each of the
-            steps `drops`.
+        optimizer: `sgd` (paper), or `adam` with a rate that falls as for `RefineConfig`.
+        learning_rate, decay_from: of the optimiser; `decay_from` is Adam's.
+        momentum: SGD's, or Adam's beta1.
+        weight_decay: of kernels; SGD's is part of the gradient, Adam's decoupled from it.
+        drops, drop: SGD's rate is multiplied by `drop` after each of the steps `drops`.
         poly: in place of drops: the rate falls as (1 - step / steps) to this power.
-        classifier: how much faster the last layer learns.
+        classifier: how much faster the last layer learns, by SGD.
         test_scales, test_fusion: outside of training, what is taken pixel by pixel from the logits at these scales.
         mirror_test, batch, steps, every, dtype, seed, weights: as for `RefineConfig`.
     """
@@ -105,11 +109,13 @@ class ParseConfig:
     mirror: bool = True
     color: float = 0.0
     backbone: Literal["small", "vgg", "vgg-v1", "resnet101", "resnet101-torchvision", "convnext"] = "small"
-    head: Literal["attention", "aspp", "plain"] = "attention"
+    head: Literal["attention", "aspp", "plain", "subpixel"] = "attention"
     width: int | None = None
     scales: tuple[float, ...] = (1.0, 0.75, 0.5)
     attention_width: int = 512
+    optimizer: Literal["sgd", "adam"] = "sgd"
     learning_rate: float = 1e-3
+    decay_from: float = 1.0
     drops: tuple[int, ...] = (2000,)
     drop: float = 0.1
     momentum: float = 0.9

@@ -7,6 +7,7 @@ import pytest
 from flax import nnx
 
 from pgkt_jax.nets.attention import AttentionToScale
+from pgkt_jax.nets.deeplab import DeepLab
 from pgkt_jax.nets.fcn import SmallFCN
 from pgkt_jax.nets.layers import (
     UpConv,
@@ -242,6 +243,19 @@ class OneConv(nnx.Module):
 
     def __call__(self, x, keys=None):
         return self.conv(x)
+
+
+def test_a_subpixel_head_classifies_each_pixel_of_the_image_from_the_feature_above_it():
+    run, params = call(lambda: DeepLab(OneConv(nnx.Rngs(0)), 3, head="subpixel", rngs=nnx.Rngs(0)))
+    feature, _ = call(lambda: OneConv(nnx.Rngs(0)))
+    x = normal(2, 7, 6, 3)
+    out = run(params, x)
+    assert out.fused.shape == (2, 7, 6, 3)
+    assert out.scales == ()
+    corners = params["classifier"]["corners"]
+    kernel, bias = corners["kernel"][...].reshape(2, 2, 2, 3), corners["bias"][...].reshape(2, 2, 3)
+    wanted = jnp.einsum("bhwf,fijc->bhiwjc", feature(params["backbone"], x), kernel) + bias[:, None]
+    np.testing.assert_allclose(out.fused, wanted.reshape(2, 8, 6, 3)[:, :7], atol=1e-5)
 
 
 def attention(*scales):

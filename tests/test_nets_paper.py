@@ -39,13 +39,13 @@ WIDTH, BLOCKS, DEPTH = twins.THIN["width"], twins.THIN["blocks"], twins.THIN["de
 def thin_resnet(*, stride_in_3x3=False, dtype=jnp.float32):
     rngs = nnx.Rngs(0)
     below = ResNet(width=WIDTH, blocks=BLOCKS, stride_in_3x3=stride_in_3x3, dtype=dtype, rngs=rngs)
-    return DeepLab(below, twins.CLASSES, aspp=True, rngs=rngs)
+    return DeepLab(below, twins.CLASSES, head="aspp", rngs=rngs)
 
 
 def thin_convnext(dtype=jnp.float32):
     rngs = nnx.Rngs(0)
     below = ConvNeXt(width=WIDTH, blocks=BLOCKS, features=16, dtype=dtype, rngs=rngs)
-    return DeepLab(below, twins.CLASSES, aspp=False, rngs=rngs)
+    return DeepLab(below, twins.CLASSES, head="plain", rngs=rngs)
 
 
 def thin_vgg(backbone, head, dtype=jnp.float32):
@@ -213,19 +213,19 @@ RESNET_LAYERS = (1, 7, 1, 1), (1, 3, 1, 2), (1, 3, 1, 4), (1, 3, 1, 8), (1, 3, 2
 
 
 @pytest.mark.parametrize(
-    ("backbone", "aspp", "expected"),
+    ("backbone", "head", "expected"),
     [
-        (lambda rngs: LargeFOV(width=1, rngs=rngs), False, reach(*VGG_LAYERS)),
-        (lambda rngs: ResNet(width=1, blocks=(1, 1, 1, 1), rngs=rngs), True, reach(*RESNET_LAYERS)),
+        (lambda rngs: LargeFOV(width=1, rngs=rngs), "plain", reach(*VGG_LAYERS)),
+        (lambda rngs: ResNet(width=1, blocks=(1, 1, 1, 1), rngs=rngs), "aspp", reach(*RESNET_LAYERS)),
     ],
     ids=["vgg", "resnet101"],
 )
-def test_an_output_sees_as_far_as_its_layers_reach(backbone, aspp, expected):
+def test_an_output_sees_as_far_as_its_layers_reach(backbone, head, expected):
     """All weights positive: then every pixel in reach of the middle output counts, even through maxima."""
 
     def make():
         rngs = nnx.Rngs(0)
-        return DeepLab(backbone(rngs), 1, aspp=aspp, rngs=rngs)
+        return DeepLab(backbone(rngs), 1, head=head, rngs=rngs)
 
     ones = ("kernel", "gain", "scale", "variance")  # no shifts: what is dark stays dark
     network = with_leaves(uninitialised(make), lambda name, shape: np.full(shape, any(one in name for one in ones)))
@@ -259,7 +259,7 @@ class OneBlock(nnx.Module):
 
 
 def one_block():
-    return DeepLab(OneBlock(nnx.Rngs(0)), twins.CLASSES, aspp=True, rngs=nnx.Rngs(0))
+    return DeepLab(OneBlock(nnx.Rngs(0)), twins.CLASSES, head="aspp", rngs=nnx.Rngs(0))
 
 
 def test_learning_rates_go_by_group_and_fall_as_a_power():

@@ -33,8 +33,6 @@ class Logits(NamedTuple):
 class AttentionToScale(nnx.Module):
     """Sees the image at several scales with one backbone and weighs their logits by a learned attention map.
 
-    With one scale there is nothing to weigh: its logits are what is fused.
-
     Args:
         backbone: the shared network.
         num_classes: classes, background among them.
@@ -55,9 +53,8 @@ class AttentionToScale(nnx.Module):
         normal = nnx.initializers.normal(0.01)
         self.backbone = backbone
         self.classifier = nnx.Conv(backbone.features, num_classes, (1, 1), kernel_init=normal, rngs=rngs)
-        if len(scales) > 1:
-            self.attention = nnx.Conv(backbone.features * len(scales), attention_width, (3, 3), dtype=dtype, rngs=rngs)
-            self.attention_out = nnx.Conv(attention_width, len(scales), (1, 1), kernel_init=normal, rngs=rngs)
+        self.attention = nnx.Conv(backbone.features * len(scales), attention_width, (3, 3), dtype=dtype, rngs=rngs)
+        self.attention_out = nnx.Conv(attention_width, len(scales), (1, 1), kernel_init=normal, rngs=rngs)
         self.scales = scales
 
     def __call__(self, x: Float[Array, "B H W 3"], keys: Keys = None) -> Logits:
@@ -69,8 +66,6 @@ class AttentionToScale(nnx.Module):
         grid = seen[0].shape[1:3]
         seen = [resize(features, grid) for features in seen]
         logits = tuple(self.classifier(features.astype(jnp.float32)) for features in seen)
-        if len(logits) == 1:
-            return Logits(logits[0], logits)
         attended = jax.nn.relu(self.attention(jnp.concatenate(seen, -1)))
         attended = dropout(attended, fold_keys(keys, len(seen)))
         weights = jax.nn.softmax(self.attention_out(attended.astype(jnp.float32)), -1)

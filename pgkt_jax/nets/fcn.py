@@ -57,9 +57,7 @@ class SmallFCN(nnx.Module):
         x = dropout(skips.pop(), keys)
         for narrow, up in reversed(list(zip(self.narrows, self.ups, strict=True))):
             x = _normalised(up(_doubled(narrow(x)) + skips.pop()))
-        # The classifier above learns ten times as fast as this network; features a tenth in square keep its steps, in
-        # logits, as large as they would be at one learning rate, so that the rate can suit the convolutions.
-        return x[:, :height, :width] * 10**-0.5
+        return x[:, :height, :width]
 
 
 def _normalised(x: Float[Array, "B h w C"]) -> Float[Array, "B h w C"]:

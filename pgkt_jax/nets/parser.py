@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Literal
 
 import jax.numpy as jnp
 from flax import nnx
@@ -9,7 +10,7 @@ from jax.typing import DTypeLike
 
 from pgkt_jax.nets.attention import AttentionToScale, Backbone
 from pgkt_jax.nets.convnext import ConvNeXt
-from pgkt_jax.nets.deeplab import DeepLab
+from pgkt_jax.nets.deeplab import DeepLab, Head
 from pgkt_jax.nets.fcn import SmallFCN
 from pgkt_jax.nets.resnet import ResNet
 from pgkt_jax.nets.vgg import LargeFOV
@@ -26,7 +27,7 @@ BACKBONES: dict[str, Callable[..., Backbone]] = {
 
 def parser(
     backbone: str,
-    head: str,
+    head: Literal["attention"] | Head,
     num_classes: int,
     *,
     width: int | None = None,
@@ -39,7 +40,7 @@ def parser(
 
     Args:
         backbone: one of `BACKBONES`.
-        head: `attention` over `scales`, or one scale with a `plain` classifier or `aspp`.
+        head: `attention` over `scales`, or one scale with a head of `DeepLab`.
         num_classes: classes, background among them.
         width: of the backbone; None: its own.
         scales, attention_width: of the attention head.
@@ -51,4 +52,4 @@ def parser(
         return AttentionToScale(
             below, num_classes, scales=scales, attention_width=attention_width, dtype=dtype, rngs=rngs
         )
-    return DeepLab(below, num_classes, aspp=head == "aspp", rngs=rngs)
+    return DeepLab(below, num_classes, head=head, rngs=rngs)

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 from flax import nnx
 
 from pgkt_jax.config import ParseConfig
@@ -24,7 +25,7 @@ from pgkt_jax.stages.feed import feed
 from pgkt_jax.train.checkpoint import Checkpoints, check_people
 from pgkt_jax.train.loop import fit
 from pgkt_jax.train.losses import cross_entropy
-from pgkt_jax.train.optim import sgd
+from pgkt_jax.train.optim import adam, sgd
 from pgkt_jax.train.sharding import check_batch
 from pgkt_jax.train.state import TrainState
 from pgkt_jax.train.views import color_jitter, fitted_box, jittered_box, see, see_classes
@@ -95,15 +96,23 @@ def fused(logits: Sequence[Array], *, how: str) -> Float[Array, "B h w C"]:
     return jnp.max(stacked, 0) if how == "max" else jnp.mean(stacked, 0)
 
 
-def _fresh(config: ParseConfig, skeleton: Skeleton, *, weights: str | None = None) -> TrainState:
-    tx = sgd(
+def _optimizer(config: ParseConfig) -> optax.GradientTransformation:
+    if config.optimizer == "adam":
+        return adam(
+            config.learning_rate, beta1=config.momentum, steps=config.steps, decay_from=config.decay_from,
+            weight_decay=config.weight_decay,
+        )  # fmt: skip
+    return sgd(
         config.learning_rate, drops=config.drops, drop=config.drop, momentum=config.momentum,
         weight_decay=config.weight_decay, poly=config.poly, steps=config.steps, classifier=config.classifier,
     )  # fmt: skip
+
+
+def _fresh(config: ParseConfig, skeleton: Skeleton, *, weights: str | None = None) -> TrainState:
     network = parsing_network(config, skeleton)
     if weights is not None:
         load_weights(network, Path(weights))
-    return TrainState.create(network, tx, config.seed)
+    return TrainState.create(network, _optimizer(config), config.seed)
 
 
 def trained_parser(config: ParseConfig, skeleton: Skeleton, folder: Path) -> TrainState:

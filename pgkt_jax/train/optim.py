@@ -7,14 +7,17 @@ import optax
 
 
 def adam(
-    learning_rate: float, *, beta1: float = 0.5, steps: int, decay_from: float = 1.0
+    learning_rate: float, *, beta1: float = 0.5, steps: int, decay_from: float = 1.0, weight_decay: float = 0.0
 ) -> optax.GradientTransformation:
-    """Adam of the refinement network (paper, section 4.2), falling linearly to zero after `decay_from` of the steps."""
+    """Adam of the refinement network (paper, section 4.2), falling linearly to zero after `decay_from` of the steps.
+
+    Weight decay (kernels only) is decoupled: a step shrinks them by `learning_rate * weight_decay`.
+    """
     start = round(decay_from * steps)
     schedule = (
         optax.linear_schedule(learning_rate, 0.0, max(steps - start, 1), start) if start < steps else learning_rate
     )
-    return optax.adam(schedule, b1=beta1, b2=0.999)
+    return optax.adamw(schedule, b1=beta1, b2=0.999, weight_decay=weight_decay, mask=_kernels)
 
 
 def sgd(

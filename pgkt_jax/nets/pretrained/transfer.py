@@ -7,12 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from pgkt_jax.nets.deeplab import Head
 from pgkt_jax.nets.parser import parser
 from pgkt_jax.nets.pretrained import caffemodel, npy, safetensors, torch_file
 from pgkt_jax.nets.pretrained.names import DIALECTS, Dialect
 from pgkt_jax.nets.unet import UNet
 
-HEADS = {"vgg": "plain", "resnet101": "aspp", "resnet101-torchvision": "aspp", "convnext": "plain"}
+HEADS: dict[str, Head] = {"vgg": "plain", "resnet101": "aspp", "resnet101-torchvision": "aspp", "convnext": "plain"}
 FRAMEWORKS = {
     ".pth": "torch", ".pt": "torch", ".safetensors": "torch", ".caffemodel": "caffe", ".npy": "tensorflow"
 }  # fmt: skip
