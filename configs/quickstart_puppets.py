@@ -21,8 +21,7 @@ CONFIG = Config(
         learning_rate=1e-3, decay_from=0.5, batch=8, steps=300, every=100,
     ),
     parse=ParseConfig(
-        size=(128, 64), zoom=(0.95, 1.1), color=0.1, scales=(1.0,), attention_width=16, mirror_test=True,
-        learning_rate=0.2, drops=(750, 1000, 1200, 1350), drop=0.4, weight_decay=1.5e-3,
-        batch=4, steps=1500, every=375,
+        size=(128, 64), zoom=(0.9, 1.2), color=0.2, head="subpixel", mirror_test=True,
+        optimizer="adam", learning_rate=3e-3, weight_decay=0.1, decay_from=0.5, batch=8, steps=1000, every=250,
     ),
 )  # fmt: skip

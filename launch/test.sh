@@ -6,4 +6,5 @@ EXTRAS=test
 ruff check .
 ruff format --check .
 mypy
-python -m pytest -m "not slow" "$@"
+# A process a core, a file at a time: what a file compiles once, its tests share.
+python -m pytest -m "not slow" --numprocesses auto --dist loadfile "$@"
