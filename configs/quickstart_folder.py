@@ -22,6 +22,6 @@ CONFIG = Config(
     ),
     parse=ParseConfig(
         size=(128, 96), zoom=(0.9, 1.3), color=0.3, head="subpixel", mirror_test=True,
-        optimizer="adam", learning_rate=3e-3, weight_decay=0.1, decay_from=0.5, batch=8, steps=2400, every=400,
+        optimizer="adam", learning_rate=3e-3, weight_decay=0.1, decay_from=0.5, batch=8, steps=1600, every=400,
     ),
 )  # fmt: skip
