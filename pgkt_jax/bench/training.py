@@ -15,7 +15,7 @@ import numpy as np
 from pgkt_jax.bench.flops import TRAINING, forward_flops
 from pgkt_jax.bench.measure import build, consecutive, in_turns, matrix_call
 from pgkt_jax.bench.people import open_people
-from pgkt_jax.data.batch import People, canvas_of, stack_people, take
+from pgkt_jax.data.batch import People, canvas_of, stack_people
 from pgkt_jax.data.order import batch_rows
 from pgkt_jax.data.person import LazyPeople, Person
 from pgkt_jax.skeleton import Skeleton
@@ -114,7 +114,8 @@ def made_up(shape: tuple[int, ...], grid: tuple[int, ...], num_classes: int) -> 
 def people_of_step(training: Training, step: int) -> People:
     """The batch of a step, as numpy's arrays."""
     arrays = training.labelled.arrays
-    return take(arrays, batch_rows(step, training.batch, arrays.size, 0))
+    rows = batch_rows(step, training.batch, arrays.size, 0)
+    return jax.tree.map(lambda leaf: leaf[rows], arrays)
 
 
 def network_step(loss: Callable[[Any, Any], jax.Array]) -> Callable[..., Any]:
