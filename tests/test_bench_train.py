@@ -249,7 +249,7 @@ def test_the_parsing_network_is_measured_at_the_scales_asked_for(people, tmp_pat
     written, _ = bench("parse", people, fields, tmp_path)
     assert written["setting"]["scales"] == [1, 0.5]
     assert seen[0].state.network().scales == (1, 0.5)
-    assert seen[0].classes.shape == (2, 5, 5)
+    assert seen[0].classes.shape == (2, 5, 4)
 
 
 def test_labelling_end_to_end_is_held_against_the_network_alone(people, tmp_path):
