@@ -27,6 +27,8 @@ commands
   bench prior   [--field value ...] priors a second beside rivals, and against batch, k, bank and output size
   bench nearest [--field value ...] milliseconds to find the nearest of a million poses
   bench step    [--field value ...] a training step that makes its priors against one that reads them
+  bench refine | parse | synthesize [--field value ...]
+               people a second and share of the matrix rate of a training step or of labelling, beside PyTorch
   import-weights FILE --net NAME    weights of torchvision, Caffe, TensorFlow or pix2pix into a file to start from
 
 CONFIG is a file or its name in configs/. Results go to runs/NAME unless --out says otherwise.

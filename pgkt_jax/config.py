@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 PriorKind = Literal["part-level", "skeleton", "none"]
+BackboneName = Literal["small", "vgg", "vgg-v1", "resnet101", "resnet101-torchvision", "convnext"]
+HeadName = Literal["attention", "aspp", "plain", "subpixel"]
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,8 @@ class ParseConfig:
     shift: float = 1.0
     mirror: bool = True
     color: float = 0.0
-    backbone: Literal["small", "vgg", "vgg-v1", "resnet101", "resnet101-torchvision", "convnext"] = "small"
-    head: Literal["attention", "aspp", "plain", "subpixel"] = "attention"
+    backbone: BackboneName = "small"
+    head: HeadName = "attention"
     width: int | None = None
     scales: tuple[float, ...] = (1.0, 0.75, 0.5)
     attention_width: int = 512

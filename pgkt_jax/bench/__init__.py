@@ -1,1 +1,1 @@
-"""Benchmarks, `pgkt bench prior`: they need jax, flax, optax and numpy, and OpenCV to draw people and as a rival."""
+"""Benchmarks, `pgkt bench NAME`: they need jax, flax, optax and numpy; OpenCV and PyTorch run as rivals."""

@@ -6,6 +6,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import NoneType
 from typing import Any, get_args
 
 
@@ -16,8 +17,8 @@ def main(arguments: Sequence[str]) -> None:
         ValueError: a setting or a file is wrong.
     """
     parser = argparse.ArgumentParser("pgkt bench", description=__doc__)
-    parser.add_argument("name", choices=["prior", "nearest", "step"])
-    # Only the chosen one is imported: `step` wants the packages of training, the others do not.
+    parser.add_argument("name", choices=["prior", "nearest", "step", "refine", "parse", "synthesize"])
+    # Only the chosen one is imported: some want the packages of training, others do not.
     chosen = importlib.import_module(f"pgkt_jax.bench.{parser.parse_known_args(arguments[:1])[0].name}")
     parser.description = chosen.__doc__
     parser.add_argument("--out", type=Path, default=Path("runs/bench"), help="where the results go")
@@ -34,9 +35,10 @@ def _reads(default: Any, kind: Any) -> dict[str, Any]:
     if isinstance(default, bool):
         return {"action": argparse.BooleanOptionalAction}
     if isinstance(default, tuple):
-        return {"nargs": len(default), "type": int}
+        number, *rest = get_args(kind)
+        return {"nargs": "+" if rest == [...] else len(default), "type": number}
     if default is None:
-        return {}
+        return {"type": next(choice for choice in get_args(kind) if choice is not NoneType)}
     return {"type": type(default), "choices": get_args(kind) or None}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 MIB = 2**20
 
@@ -32,13 +33,55 @@ def copy_call(mebibytes: int) -> tuple[Callable[[], jax.Array], int]:
     return lambda: copy(source), 2 * source.nbytes
 
 
+def matrix_call(side: int, dtype: DTypeLike) -> tuple[Callable[[], jax.Array], int]:
+    """A call that multiplies two square matrices, the measure of what a device computes at most, and its FLOPs."""
+    left, right = jax.random.normal(jax.random.key(0), (2, side, side), dtype)
+    product = jax.jit(jnp.dot)
+    return lambda: product(left, right), 2 * side**3
+
+
+def consecutive(call: Callable[[], Any], *, seconds: float, skip: int, least: int = 3) -> float:
+    """The mean seconds of calls one after the other: of one whose work is done ahead, in other threads.
+
+    Args:
+        call: what is timed.
+        seconds: for how long, but `least` calls.
+        skip: calls that are not timed first: what was done ahead before the clock ran.
+    """
+    for _ in range(skip):
+        jax.block_until_ready(call())
+    count, start = 0, time.perf_counter()
+    while time.perf_counter() < start + seconds or count < least:
+        jax.block_until_ready(call())
+        count += 1
+    return (time.perf_counter() - start) / count
+
+
 def compiled(function: Callable[..., Any], *arguments: Any) -> tuple[Callable[[], Any], dict[str, float]]:
-    """A call of the compiled function with these arguments; what compiling took, and the memory besides both ends."""
+    """A call of the compiled function with these arguments; what compiling it told, see `build`."""
+    program, told = build(jax.jit(function), *arguments)
+    return lambda: program(*arguments), told
+
+
+def build(function: Any, *arguments: Any) -> tuple[Callable[..., Any], dict[str, float]]:
+    """A jitted function's program, and what compiling it told.
+
+    Told are `compile_s`; `temporary_mib`, the memory besides both ends; `peak_mib`, that and both ends; and
+    `program_gflop`, XLA's own count of everything, which leaves out what it hands to libraries. What the compiler does
+    not tell is not a number.
+    """
     start = time.perf_counter()
-    program = jax.jit(function).lower(*arguments).compile()
+    program = function.lower(*arguments).compile()
     seconds = time.perf_counter() - start
-    memory = program.memory_analysis()
-    return lambda: program(*arguments), {
+    memory, cost = program.memory_analysis(), program.cost_analysis()
+    return program, {
         "compile_s": seconds,
         "temporary_mib": memory.temp_size_in_bytes / MIB if memory else float("nan"),
+        "peak_mib": _whole_bytes(memory) / MIB if memory else float("nan"),
+        "program_gflop": (cost or {}).get("flops", float("nan")) / 1e9,
     }
+
+
+def _whole_bytes(memory: Any) -> int:
+    ends = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
+    return ends + memory.temp_size_in_bytes

@@ -14,7 +14,7 @@ from pgkt_jax.config import ParseConfig
 from pgkt_jax.data.batch import People, stack_people
 from pgkt_jax.data.person import Person
 from pgkt_jax.data.splits import Splits
-from pgkt_jax.nets.attention import AttentionToScale
+from pgkt_jax.nets.attention import AttentionToScale, Logits
 from pgkt_jax.nets.deeplab import DeepLab
 from pgkt_jax.nets.layers import resize
 from pgkt_jax.nets.parser import parser
@@ -29,7 +29,7 @@ from pgkt_jax.train.optim import adam, sgd
 from pgkt_jax.train.sharding import check_batch
 from pgkt_jax.train.state import TrainState
 from pgkt_jax.train.views import color_jitter, fitted_box, jittered_box, see, see_classes
-from pgkt_jax.typing import Array, Float, Key
+from pgkt_jax.typing import Array, Float, Key, UInt8
 
 
 def parsing_network(config: ParseConfig, skeleton: Skeleton) -> AttentionToScale | DeepLab:
@@ -46,8 +46,13 @@ def parsing_network(config: ParseConfig, skeleton: Skeleton) -> AttentionToScale
     )
 
 
+def parsing_loss(logits: Logits, classes: UInt8[Array, "B h w"]) -> Float[Array, ""]:
+    """The multinomial logistic loss of the fused logits and of every scale, at the logits' grid."""
+    return sum((cross_entropy(scale, classes) for scale in logits.scales), cross_entropy(logits.fused, classes))
+
+
 def parse_step(config: ParseConfig, skeleton: Skeleton) -> Any:
-    """The training step: the multinomial logistic loss of the fused logits and of every scale, at the logits' grid."""
+    """The training step: fresh views of every sample, one update by `parsing_loss`. Pure; jit it."""
 
     def view(person: People, key: Key[Array, ""], grid: tuple[int, int]) -> tuple[Array, Array]:
         box_key, color_key = jax.random.split(key)
@@ -64,8 +69,7 @@ def parse_step(config: ParseConfig, skeleton: Skeleton) -> Any:
         images, classes = jax.vmap(view, (0, 0, None))(batch, view_keys, grid)
 
         def loss(params: Any) -> jax.Array:
-            logits = state.network(params)(images, dropout_keys)
-            return sum((cross_entropy(scale, classes) for scale in logits.scales), cross_entropy(logits.fused, classes))
+            return parsing_loss(state.network(params)(images, dropout_keys), classes)
 
         value, grads = jax.value_and_grad(loss)(state.params)
         return state.updated(grads), {"loss": value}
@@ -96,7 +100,8 @@ def fused(logits: Sequence[Array], *, how: str) -> Float[Array, "B h w C"]:
     return jnp.max(stacked, 0) if how == "max" else jnp.mean(stacked, 0)
 
 
-def _optimizer(config: ParseConfig) -> optax.GradientTransformation:
+def parsing_optimizer(config: ParseConfig) -> optax.GradientTransformation:
+    """The optimiser that a config asks for."""
     if config.optimizer == "adam":
         return adam(
             config.learning_rate, beta1=config.momentum, steps=config.steps, decay_from=config.decay_from,
@@ -112,7 +117,7 @@ def _fresh(config: ParseConfig, skeleton: Skeleton, *, weights: str | None = Non
     network = parsing_network(config, skeleton)
     if weights is not None:
         load_weights(network, Path(weights))
-    return TrainState.create(network, _optimizer(config), config.seed)
+    return TrainState.create(network, parsing_optimizer(config), config.seed)
 
 
 def trained_parser(config: ParseConfig, skeleton: Skeleton, folder: Path) -> TrainState:

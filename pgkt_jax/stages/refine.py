@@ -76,12 +76,17 @@ def network_input(
     return jnp.concatenate([image, 2 * prior - 1], -1)
 
 
+def refinement_loss(config: RefineConfig) -> Callable[[Array, Array], Array]:
+    """The loss of the network's outputs and classes uint8[B, H, W]."""
+    return mask_l1 if config.loss == "l1" else cross_entropy
+
+
 def refine_step(config: RefineConfig, network_input: Callable[..., Array] = network_input) -> Any:
     """The training step: fresh views and fresh neighbours for every sample, one update. Pure; jit it.
 
     `network_input` can be another, for a bank of another kind with a `skeleton`: the benchmark reads ready priors so.
     """
-    loss_of = mask_l1 if config.loss == "l1" else cross_entropy
+    loss_of = refinement_loss(config)
 
     def view(bank: Any, person: People, key: Key[Array, ""]) -> tuple[Array, Array]:
         box_key, color_key, prior_key = jax.random.split(key, 3)

@@ -12,7 +12,6 @@ import jax.numpy as jnp
 from pgkt_jax.config import RefineConfig
 from pgkt_jax.data.batch import People, stack_people
 from pgkt_jax.data.person import Person
-from pgkt_jax.data.writer import PeopleWriter
 from pgkt_jax.geometry import box_pixels, segment_distance
 from pgkt_jax.prior import PoseBank, nearest_poses
 from pgkt_jax.retrieval import Neighbours
@@ -49,8 +48,10 @@ def synthesize(
         canvas: (H, W) that holds every image.
         bank_ids: the ids of the bank's rows, for the provenance.
     """
+    from pgkt_jax.data.writer import PeopleWriter  # OpenCV: only where labels are written
+
     origin = {"checkpoint": digest(state.params), "bank": digest(bank), "config": _as_json(config)}
-    label = jax.jit(lambda state, bank, people: _label(config, state, bank, people))
+    label = jax.jit(lambda state, bank, people: label_people(config, state, bank, people))
     with PeopleWriter(folder, bank.skeleton) as writer:
         finished = {id for id, provenance in writer.finished.items() if _same_origin(provenance, origin)}
         waiting = [person for person in people if person.id not in finished]
@@ -67,7 +68,8 @@ def synthesize(
             progress.show(len(people) - len(waiting) + start + len(chosen))
 
 
-def _label(config: RefineConfig, state: TrainState, bank: PoseBank, people: People) -> tuple[Labels, Neighbours]:
+def label_people(config: RefineConfig, state: TrainState, bank: PoseBank, people: People) -> tuple[Labels, Neighbours]:
+    """Part ids of people at their images' own size, and whom their priors were made of. Pure; jit it."""
     classes = refined_labels(config, state, bank, people)
     to_parts = jax.vmap(partial(parts_of_classes, skeleton=bank.skeleton))
     near = jax.vmap(lambda joints, visible: nearest_poses(bank, joints, visible, k=config.k))

@@ -99,7 +99,7 @@ def fit(
         metrics_file = MetricsFile(folder / "metrics.jsonl", first)
         progress = Progress(title, steps, start=first)
         one = jax.jit(step, donate_argnums=0)
-        many = jax.jit(_scanned(step), donate_argnums=0)
+        many = jax.jit(scanned(step), donate_argnums=0)
         done, pending = first, []
         for people, rows in data.feed(first, steps):
             if rows.size:
@@ -137,7 +137,9 @@ def _finite(params: Any) -> jax.Array:
     return jnp.array([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(params)]).all()
 
 
-def _scanned(step: Step) -> Callable[[TrainState, Any, People, jax.Array], tuple[TrainState, dict[str, jax.Array]]]:
+def scanned(step: Step) -> Callable[[TrainState, Any, People, jax.Array], tuple[TrainState, dict[str, jax.Array]]]:
+    """Steps in one `lax.scan`: (state, context, data set, int32[S, B] rows) -> (state, metrics of every step)."""
+
     def steps(state: TrainState, context: Any, people: People, rows: jax.Array) -> Any:
         return jax.lax.scan(lambda state, chosen: step(state, context, take(people, chosen)), state, rows)
 
