@@ -25,6 +25,7 @@ from pgkt_jax.config import ParseConfig, RefineConfig
 from pgkt_jax.data.batch import People, stack_people
 from pgkt_jax.data.person import Person
 from pgkt_jax.data.sources import reduced
+from pgkt_jax.nets.unet import UNet
 from pgkt_jax.prior import PoseBank
 from pgkt_jax.skeleton import Skeleton
 from pgkt_jax.stages.evaluate import BATCH, both_ways, class_shares, masks_to_labels
@@ -65,7 +66,7 @@ class Refiner:
         batch: people that the network sees at once.
     """
 
-    def __init__(self, config: RefineConfig, network: nnx.Module, bank: PoseBank, *, batch: int = BATCH):
+    def __init__(self, config: RefineConfig, network: UNet, bank: PoseBank, *, batch: int = BATCH):
         self.config, self.skeleton, self.batch = config, bank.skeleton, batch
         graph, params = nnx.split(network)
         outputs = jax.jit(
@@ -271,7 +272,8 @@ def _on_canvas(person: Person) -> People:
 def _own_size(found: Prediction, shown: Int[np.ndarray, "2"], size: tuple[int, ...]) -> Prediction:
     """The image without the rest of its canvas, enlarged if it was reduced to the size `shown`."""
     (height, width), own = shown, (size[1], size[0])
-    label_map, evidence, shares = (None if field is None else field[:height, :width] for field in found)
+    label_map, evidence = found.label_map[:height, :width], found.evidence[:height, :width]
+    shares = None if found.probabilities is None else found.probabilities[:height, :width]
     if size != (height, width):
         label_map = cv2.resize(label_map, own, interpolation=cv2.INTER_NEAREST_EXACT)
         evidence = cv2.resize(evidence, own, interpolation=cv2.INTER_LINEAR)

@@ -49,9 +49,8 @@ def save_bank(folder: Path, bank: PoseBank) -> None:
     path = folder / "bank.npz"
     if path.exists() and (folder / "checkpoints").exists():
         return
-    arrays = {name: np.asarray(getattr(bank, name)) for name in ("label_maps", "joints", "visible")}
     data = io.BytesIO()
-    np.savez_compressed(data, **arrays)
+    np.savez_compressed(data, label_maps=bank.label_maps, joints=bank.joints, visible=bank.visible)
     files.write_atomically(path, data.getvalue())
 
 
