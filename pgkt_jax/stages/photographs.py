@@ -111,9 +111,7 @@ def with_poses(paths: Sequence[Path], poses: Path) -> list[Photograph]:
     found = [Photograph(path, everybody[path.name]) for path in paths if path.name in everybody]
     if not found:
         named = next(iter(everybody), "nobody")
-        raise ValueError(
-            f"{poses}: image: no pose is of these photographs (it names {named}, they are {paths[0].name})"
-        )
+        raise ValueError(f"{poses}: image: names {named}, but none of the photographs, {paths[0].name} and so on")
     for photograph in found:
         if len(photograph.poses) > MAX_PEOPLE:
             count = len(photograph.poses)

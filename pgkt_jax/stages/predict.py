@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import cv2
 import jax
@@ -77,7 +77,7 @@ class Refiner:
         self._outputs = partial(outputs, params, bank, exclude=jnp.full(batch, -1))
 
     @classmethod
-    def from_checkpoint(cls, folder: str | Path, *, batch: int = BATCH) -> Self:
+    def from_checkpoint(cls, folder: str | Path, *, batch: int = BATCH) -> "Refiner":
         """The latest checkpoint of a run, with the bank that the run has left beside it (`train.run_folder`).
 
         Args:
@@ -162,7 +162,7 @@ class Parser:
         self._logits = partial(jax.jit(lambda params, seen: nnx.merge(graph, params, copy=True)(seen).fused), params)
 
     @classmethod
-    def from_checkpoint(cls, folder: str | Path, *, batch: int = BATCH) -> Self:
+    def from_checkpoint(cls, folder: str | Path, *, batch: int = BATCH) -> "Parser":
         """The latest checkpoint of a run.
 
         Args:

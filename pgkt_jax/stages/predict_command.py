@@ -5,8 +5,10 @@ by its parsing network.
 """
 
 import argparse
+import colorsys
 import io
 import json
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,13 +19,22 @@ from pgkt_jax.data import files, pictures
 from pgkt_jax.report.figures import draw_joints, overlay
 from pgkt_jax.skeleton import PASCAL_PERSON, Skeleton
 from pgkt_jax.stages.evaluate import BATCH
-from pgkt_jax.stages.photographs import Found, Photograph, Scene, find_photographs, parsed, refined, with_poses
+from pgkt_jax.stages.photographs import (
+    MAX_PEOPLE,
+    Found,
+    Photograph,
+    Scene,
+    find_photographs,
+    parsed,
+    refined,
+    with_poses,
+)
 from pgkt_jax.stages.predict import Parser, Refiner
 from pgkt_jax.train.log import Progress
 
 GUIDE = """\
 what is written to --out, for a photograph NAME.jpg
-  NAME.labels.png         class ids, as indices of a palette: 0 background, then as people.jsonl names them
+  NAME.labels.png         class ids, as indices of a palette: 0 background, the others are named at the end
   NAME.overlay.jpg        the labels, and the poses, over the photograph
   NAME.instances.png      whose pixel it is, 1 the first person (with --poses)
   NAME.probabilities.npz  float16[H, W, C] of all classes (with --probabilities)
@@ -82,6 +93,7 @@ def _write(
         files.write_atomically(folder / "people.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
     empty = sum(not photograph.poses for photograph in photographs) if posed else 0
     print(f"{folder}: {len(photographs)} photographs" + (f", {len(lines)} people" if posed else ""))
+    print("classes: " + ", ".join(f"{row} {name}" for row, name in enumerate(skeleton.classes)))
     if empty:
         print(f"{empty} of the photographs have no pose: their label maps are empty")
 
@@ -89,15 +101,12 @@ def _write(
 def write_scene(scene: Scene, skeleton: Skeleton, folder: Path) -> None:
     """Writes the files of one photograph, each whole or not at all (see `GUIDE`)."""
     stem = folder / scene.photograph.path.stem
-    drawn = overlay(scene.image, scene.label_map, skeleton.palette)
-    for found in scene.people:
-        drawn = draw_joints(drawn, found.pose.joints, found.pose.visible, skeleton)
     written = {
         "labels.png": pictures.encode_indexed_png(scene.label_map, skeleton.palette),
-        "overlay.jpg": pictures.encode_jpeg(drawn),
+        "overlay.jpg": pictures.encode_jpeg(_drawn(scene, skeleton)),
     }
     if scene.people:
-        written["instances.png"] = pictures.encode_indexed_png(scene.instances, _instance_colours(skeleton))
+        written["instances.png"] = pictures.encode_indexed_png(scene.instances, _instance_colours())
     if scene.probabilities is not None:
         written["probabilities.npz"] = _npz(scene.probabilities.astype(np.float16), skeleton)
     for end, data in written.items():
@@ -134,9 +143,22 @@ def record(scene: Scene, row: int, skeleton: Skeleton) -> dict[str, Any]:
     }
 
 
-def _instance_colours(skeleton: Skeleton) -> np.ndarray:
-    """uint8[256, 3]: black for nobody, then the colours of the classes over and over."""
-    return np.concatenate([skeleton.palette[:1], np.resize(skeleton.palette[1:], (255, 3))])
+def _drawn(scene: Scene, skeleton: Skeleton) -> np.ndarray:
+    """uint8[H, W, 3]: the labels over the photograph, and the poses, with sticks as thick as suits each person."""
+    drawn = overlay(scene.image, scene.label_map, skeleton.palette)
+    for found in scene.people:
+        if found.box is not None:
+            x0, y0, x1, y1 = found.box
+            joints = found.pose.joints - np.array([x0, y0], np.float32)
+            drawn[y0:y1, x0:x1] = draw_joints(drawn[y0:y1, x0:x1], joints, found.pose.visible, skeleton)
+    return drawn
+
+
+def _instance_colours() -> np.ndarray:
+    """uint8[256, 3]: black for nobody, then hues that lie far from those before them, light and dark by turns."""
+    hues = (row * (math.sqrt(5) - 1) / 2 % 1 for row in range(MAX_PEOPLE))
+    colours = [colorsys.hsv_to_rgb(hue, 0.8, 0.95 if row % 2 else 0.65) for row, hue in enumerate(hues)]
+    return np.rint(np.array([(0, 0, 0), *colours]) * 255).astype(np.uint8)
 
 
 def _npz(probabilities: np.ndarray, skeleton: Skeleton) -> bytes:
