@@ -22,6 +22,7 @@ from pgkt_jax.data.pictures import decode_label_map, encode_indexed_png, encode_
 from pgkt_jax.data.puppets import draw_puppet
 from pgkt_jax.data.readers.poses import Pose
 from pgkt_jax.nets.unet import UNet
+from pgkt_jax.prior import PoseBank
 from pgkt_jax.skeleton import PASCAL_PERSON
 from pgkt_jax.stages import predict
 from pgkt_jax.stages.parse import _fresh as fresh_parser
@@ -29,13 +30,13 @@ from pgkt_jax.stages.parse import parsed_labels
 from pgkt_jax.stages.photographs import Photograph, paste, refined
 from pgkt_jax.stages.predict import Parser, Prediction, Refiner
 from pgkt_jax.stages.refine import _fresh as fresh_refiner
-from pgkt_jax.stages.refine import bank_of, refined_labels
+from pgkt_jax.stages.refine import refined_labels
 from pgkt_jax.train.checkpoint import Checkpoints
 from pgkt_jax.train.run_folder import read_bank, read_config, read_skeleton, save_bank, save_skeleton
 
 REFINE = RefineConfig(
     size=(32, 24), k=2, n=2, method="exact", depth=2, width=4, dropout_blocks=1, loss="cross-entropy",
-    mirror_test=True, steps=4, decay_from=0.9,
+    steps=4, decay_from=0.9,
 )  # fmt: skip
 PARSE = ParseConfig(size=(32, 24), head="plain", width=8, scales=(1.0,), steps=4, mirror_test=True)
 MIXED = [(48, 24), (64, 50), (20, 70)]
@@ -64,7 +65,8 @@ def _cheap_compilation(tmp_path_factory):
 def run(tmp_path_factory):
     """A run folder with both networks as they are before training, and what its stages hold in memory."""
     folder = tmp_path_factory.mktemp("run")
-    bank = bank_of(BANK, PASCAL_PERSON)
+    people = ([getattr(person, name) for person in BANK] for name in ("label_map", "joints", "visible"))
+    bank = PoseBank.create(PASCAL_PERSON, *people, limb_frames=False)
     states = {"refine-part-level": fresh_refiner(REFINE, bank), "parse-full": fresh_parser(PARSE, PASCAL_PERSON)}
     for name, config in (("refine-part-level", REFINE), ("parse-full", PARSE)):
         (folder / name).mkdir()
@@ -169,7 +171,7 @@ def test_settings_bank_and_skeleton_come_back_as_they_were(run):
     assert read_config(folder, RefineConfig) == REFINE
     assert read_config(run.folder / "parse-full", ParseConfig) == PARSE
     assert read_skeleton(folder) == PASCAL_PERSON
-    jax.tree.map(np.testing.assert_array_equal, read_bank(folder), run.bank)
+    jax.tree.map(np.testing.assert_array_equal, read_bank(folder, limb_frames=False), run.bank)
 
 
 def edited(name, **fields):
@@ -244,7 +246,7 @@ def street():
 def test_everybody_is_labelled_in_their_place(run, tmp_path):
     image, truth, poses = street()
     (tmp_path / "street.png").write_bytes(encode_png(image))
-    config = dataclasses.replace(REFINE, loss="l1", k=1, n=1, size=(96, 72), mirror_test=False)
+    config = dataclasses.replace(REFINE, loss="l1", k=1, n=1, size=(96, 72))
     refiner = Refiner(config, PriorAlone(), run.bank, batch=2)
     photographs = [Photograph(tmp_path / "street.png", people) for people in (poses, [], poses[1:])]
     both, nobody, second = refined(photographs, refiner)

@@ -89,7 +89,8 @@ class Refiner:
             ValueError: there is no checkpoint, or a file of the run is missing or of another version.
         """
         run = training_in(Path(folder), REFINERS, "refine")
-        config, bank = read_config(run, RefineConfig), read_bank(run)
+        config = read_config(run, RefineConfig)
+        bank = read_bank(run, limb_frames=config.method == "limb_frames")
         return cls(config, trained_refiner(config, bank, run).network(), bank, batch=batch)
 
     def __call__(

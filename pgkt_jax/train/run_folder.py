@@ -54,8 +54,8 @@ def save_bank(folder: Path, bank: PoseBank) -> None:
     files.write_atomically(path, data.getvalue())
 
 
-def read_bank(folder: Path) -> PoseBank:
-    """The pose bank of a run.
+def read_bank(folder: Path, *, limb_frames: bool = True) -> PoseBank:
+    """The pose bank of a run; `limb_frames` as for `PoseBank.create`.
 
     Raises:
         ValueError: `bank.npz` or `skeleton.json` is missing, damaged, or they do not fit.
@@ -69,7 +69,8 @@ def read_bank(folder: Path) -> PoseBank:
         except Exception as error:  # zipfile, zlib and numpy each have their own
             raise ValueError(f"holds no pose bank ({error})") from None
         # As large as they were, so that nothing is reduced twice.
-        return PoseBank.create(skeleton, list(maps), joints, visible, max_side=max(maps.shape[1:]))
+        side = max(maps.shape[1:])
+        return PoseBank.create(skeleton, list(maps), joints, visible, max_side=side, limb_frames=limb_frames)
 
 
 def read_config(folder: Path, kind: type[Settings]) -> Settings:
