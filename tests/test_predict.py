@@ -65,8 +65,8 @@ def _cheap_compilation(tmp_path_factory):
 def run(tmp_path_factory):
     """A run folder with both networks as they are before training, and what its stages hold in memory."""
     folder = tmp_path_factory.mktemp("run")
-    people = ([getattr(person, name) for person in BANK] for name in ("label_map", "joints", "visible"))
-    bank = PoseBank.create(PASCAL_PERSON, *people, limb_frames=False)
+    maps, joints, visible = ([getattr(person, name) for person in BANK] for name in ("label_map", "joints", "visible"))
+    bank = PoseBank.create(PASCAL_PERSON, maps, np.stack(joints), np.stack(visible), limb_frames=False)
     states = {"refine-part-level": fresh_refiner(REFINE, bank), "parse-full": fresh_parser(PARSE, PASCAL_PERSON)}
     for name, config in (("refine-part-level", REFINE), ("parse-full", PARSE)):
         (folder / name).mkdir()
