@@ -89,6 +89,33 @@ def encode_png(picture: np.ndarray) -> bytes:
     return cv2.imencode(".png", rows)[1].tobytes()
 
 
+def encode_indexed_png(indices: np.ndarray, palette: np.ndarray) -> bytes:
+    """A palette PNG: viewers show the colours, `decode_label_map` and Pillow give the indices.
+
+    Args:
+        indices: uint8[H, W], rows of `palette`.
+        palette: uint8[C, 3], RGB.
+
+    Raises:
+        ValueError: an index has no colour.
+    """
+    if indices.max(initial=0) >= len(palette):
+        raise ValueError(f"holds {indices.max()}, the palette only 0 to {len(palette) - 1}")
+    height, width = indices.shape
+    rows = np.pad(indices, ((0, 0), (1, 0)))  # before each row the number of its filter: none
+    header = struct.pack(">IIBBBBB", width, height, 8, _INDEXED, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"PLTE", palette.tobytes()), (b"IDAT", zlib.compress(rows.tobytes())), (b"IEND", b""))
+    return _PNG + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+
+
+def encode_jpeg(picture: np.ndarray, *, quality: int = 90) -> bytes:
+    """A JPEG of uint8[H, W, 3] (RGB)."""
+    rows = np.ascontiguousarray(picture[..., ::-1])
+    return cv2.imencode(".jpg", rows, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+
+
 def _decode(data: bytes, flags: int) -> np.ndarray:
     try:
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)

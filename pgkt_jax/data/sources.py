@@ -78,7 +78,7 @@ def read_splits(
     """
 
     def prepared(person: Person) -> Person:
-        person = _reduced(person, max_side)
+        person = reduced(person, max_side)
         return replace(person, visible=np.ones_like(person.visible)) if all_visible else person
 
     train: Sequence[Person] = changed(source.split("train"), prepared)
@@ -104,7 +104,8 @@ def read_splits(
     return Splits(source.skeleton, labelled, keypoints_only, hidden, val, test, canvas, streamed)
 
 
-def _reduced(person: Person, max_side: int) -> Person:
+def reduced(person: Person, max_side: int) -> Person:
+    """The person with the image's longer side brought down to `max_side` pixels, joints and label map with it."""
     height, width = person.image.shape[:2]
     ratio = max_side / max(height, width)
     if ratio >= 1:

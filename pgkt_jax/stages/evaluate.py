@@ -37,6 +37,17 @@ def masks_to_labels(
     return jax.vmap(label_of_prior)(full) if masks else jnp.argmax(full, -1).astype(jnp.uint8)
 
 
+def class_shares(full: Float[Array, "H W C"], *, masks: bool) -> Float[Array, "H W K"]:
+    """Probabilities of all classes, background first, from interpolated outputs; their largest is the label.
+
+    Logits: the softmax. Masks in 0..1: each against what the largest leaves to the background, scaled to sum to 1.
+    """
+    if not masks:
+        return jax.nn.softmax(full, -1)
+    shares = jnp.concatenate([1 - jnp.max(full, -1, keepdims=True), full], -1)
+    return shares / jnp.sum(shares, -1, keepdims=True)
+
+
 def both_ways(
     outputs: Callable[[Float[Array, "B 4"]], Float[Array, "B h w C"]], boxes: Float[Array, "B 4"], *, mirror: bool
 ) -> Float[Array, "B h w C"]:

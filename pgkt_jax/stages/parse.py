@@ -1,7 +1,8 @@
 """The parsing network: photographs in, class labels out, no keypoints (paper, section 3.7)."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from pgkt_jax.train.checkpoint import Checkpoints, check_people
 from pgkt_jax.train.loop import fit
 from pgkt_jax.train.losses import cross_entropy
 from pgkt_jax.train.optim import adam, sgd
+from pgkt_jax.train.run_folder import save_skeleton
 from pgkt_jax.train.sharding import check_batch
 from pgkt_jax.train.state import TrainState
 from pgkt_jax.train.views import color_jitter, fitted_box, jittered_box, see, see_classes
@@ -77,19 +79,38 @@ def parse_step(config: ParseConfig, skeleton: Skeleton) -> Any:
     return step
 
 
+def parsed_outputs(
+    config: ParseConfig,
+    logits: Callable[[Float[Array, "B H W 3"]], Float[Array, "B h w C"]],
+    look: Callable[[Float[Array, "B 4"], tuple[int, int]], Float[Array, "B H W 3"]],
+    boxes: Float[Array, "B 4"],
+) -> Float[Array, "B h w C"]:
+    """The logits of what lies in boxes, over the test scales and both ways.
+
+    Args:
+        config: says the scales.
+        logits: the network.
+        look: (boxes, (H, W)) -> images of that size seen through the boxes, -1..1.
+        boxes: of the network's aspect.
+    """
+
+    def outputs(boxes: Float[Array, "B 4"]) -> Float[Array, "B h w C"]:
+        sizes = [(round(config.size[0] * scale), round(config.size[1] * scale)) for scale in config.test_scales]
+        return fused([logits(look(boxes, size)) for size in sizes], how=config.test_fusion)
+
+    return both_ways(outputs, boxes, mirror=config.mirror_test)
+
+
 def parsed_labels(config: ParseConfig, state: TrainState, people: People) -> Labels:
     """Labels of people by the parsing network, at their images' own size. Looks at nothing but the images."""
 
-    def logits(boxes: Float[Array, "B 4"], scale: float) -> Float[Array, "B h w C"]:
-        output = (round(config.size[0] * scale), round(config.size[1] * scale))
-        look = jax.vmap(lambda image, size, box: see(image, size, box, output))
-        return state.network()(look(people.images, people.sizes, boxes)).fused
+    network = state.network()
 
-    def outputs(boxes: Float[Array, "B 4"]) -> Float[Array, "B h w C"]:
-        return fused([logits(boxes, scale) for scale in config.test_scales], how=config.test_fusion)
+    def look(boxes: Float[Array, "B 4"], output: tuple[int, int]) -> Float[Array, "B H W 3"]:
+        return jax.vmap(partial(see, output=output))(people.images, people.sizes, boxes)
 
-    boxes = jax.vmap(lambda size: fitted_box(size, config.size))(people.sizes)
-    seen = both_ways(outputs, boxes, mirror=config.mirror_test)
+    boxes = jax.vmap(partial(fitted_box, output=config.size))(people.sizes)
+    seen = parsed_outputs(config, lambda images: network(images).fused, look, boxes)
     return masks_to_labels(seen, boxes, people.images.shape[1:3], masks=False)
 
 
@@ -143,12 +164,15 @@ def train_parsing(
 ) -> TrainState:
     """Trains on `people`, masks made by hand and synthesised alike, each once an epoch; `splits.val` is watched.
 
+    Leaves in the folder what `trained_parser` needs.
+
     Raises:
         ValueError: the folder holds a run with another config, or the weights to start from do not fit.
     """
     check_batch(config.batch, "parse.batch")
     check_people(folder, people)
     skeleton = splits.skeleton
+    save_skeleton(folder, skeleton)
     data = feed(people, splits, batch=config.batch, seed=config.seed)
     state = _fresh(config, skeleton, weights=config.weights)
     label = jax.jit(lambda state, people: parsed_labels(config, state, people))

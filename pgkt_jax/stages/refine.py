@@ -1,6 +1,8 @@
 """The refinement network: trained to make a part-level prior and a photograph into a label (paper 3.5, 3.6)."""
 
+import contextlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,11 @@ from pgkt_jax.prior import PoseBank, make_prior, skeleton_label_map
 from pgkt_jax.skeleton import Skeleton
 from pgkt_jax.stages.evaluate import Labels, both_ways, masks_to_labels, predict, score_people
 from pgkt_jax.stages.feed import feed
-from pgkt_jax.train.checkpoint import check_people
+from pgkt_jax.train.checkpoint import Checkpoints, check_people
 from pgkt_jax.train.loop import fit
 from pgkt_jax.train.losses import cross_entropy, mask_l1
 from pgkt_jax.train.optim import adam
+from pgkt_jax.train.run_folder import save_bank
 from pgkt_jax.train.sharding import check_batch
 from pgkt_jax.train.state import TrainState
 from pgkt_jax.train.views import color_jitter, jittered_box, see, see_classes, whole_box
@@ -111,15 +114,31 @@ def refine_step(config: RefineConfig, network_input: Callable[..., Array] = netw
     return step
 
 
+def refined_outputs(
+    config: RefineConfig,
+    network: UNet,
+    bank: PoseBank,
+    images: Float[Array, "B H W 3"],
+    joints: Float[Array, "B J 2"],
+    visible: Bool[Array, "B J"],
+    boxes: Float[Array, "B 4"],
+    *,
+    exclude: Int[Array, "B"],
+) -> Float[Array, "B H W C"]:
+    """What the network says of images seen through boxes (-1..1, of its size) and of their priors, the k nearest."""
+    seen = jax.vmap(partial(network_input, config, bank))(images, joints, visible, boxes, exclude=exclude)
+    return network(seen)
+
+
 def refined_labels(config: RefineConfig, state: TrainState, bank: PoseBank, people: People) -> Labels:
     """Labels of people by the refinement network, at their images' own size; no dropout, the k nearest people."""
-
-    def view(person: People, box: Float[Array, "4"]) -> Array:
-        image = see(person.images, person.sizes, box, config.size)
-        return network_input(config, bank, image, person.joints, person.visible, box, exclude=person.bank_rows)
+    network = state.network()
 
     def outputs(boxes: Float[Array, "B 4"]) -> Float[Array, "B h w C"]:
-        return state.network()(jax.vmap(view)(people, boxes))
+        images = jax.vmap(partial(see, output=config.size))(people.images, people.sizes, boxes)
+        return refined_outputs(
+            config, network, bank, images, people.joints, people.visible, boxes, exclude=people.bank_rows
+        )
 
     boxes = jax.vmap(whole_box)(people.sizes)
     seen = both_ways(outputs, boxes, mirror=config.mirror_test)
@@ -141,8 +160,36 @@ def check_refinement(config: RefineConfig, labelled: Sequence[Person]) -> None:
         )
 
 
+def _steps(config: RefineConfig, people: int) -> int:
+    return config.epochs * people // config.batch if config.steps is None else config.steps
+
+
+def _fresh(config: RefineConfig, bank: PoseBank, *, weights: str | None = None) -> TrainState:
+    network = refinement_network(config, bank.skeleton)
+    if weights is not None:
+        load_weights(network, Path(weights))
+    steps = _steps(config, bank.size)
+    tx = adam(config.learning_rate, beta1=config.beta1, steps=steps, decay_from=config.decay_from)
+    return TrainState.create(network, tx, config.seed)
+
+
+def trained_refiner(config: RefineConfig, bank: PoseBank, folder: Path) -> TrainState:
+    """The latest state of the training in `folder`, whose priors are made of `bank`.
+
+    Raises:
+        ValueError: there is none, or it is one with another config.
+    """
+    with contextlib.closing(Checkpoints(folder, config)) as checkpoints:
+        state = checkpoints.restore(_fresh(config, bank))
+    if state is None:
+        raise ValueError(f"{folder} holds no checkpoint yet")
+    return state
+
+
 def train_refinement(config: RefineConfig, splits: Splits, folder: Path) -> tuple[TrainState, PoseBank]:
     """Trains on labelled people, each person's prior made of the others; returns the trained state and the bank.
+
+    Leaves in the folder what `trained_refiner` needs, the bank among it.
 
     Raises:
         ValueError: fewer labelled people than the prior needs (n and the person itself), a folder of another run, or
@@ -152,13 +199,9 @@ def train_refinement(config: RefineConfig, splits: Splits, folder: Path) -> tupl
     check_refinement(config, labelled)
     check_people(folder, labelled)
     bank = bank_of(labelled, skeleton)
+    save_bank(folder, bank)
     data = feed(labelled, splits, batch=config.batch, seed=config.seed, bank_rows=range(len(labelled)))
-    steps = config.epochs * len(labelled) // config.batch if config.steps is None else config.steps
-    tx = adam(config.learning_rate, beta1=config.beta1, steps=steps, decay_from=config.decay_from)
-    network = refinement_network(config, skeleton)
-    if config.weights is not None:
-        load_weights(network, Path(config.weights))
-    state = TrainState.create(network, tx, config.seed)
+    state = _fresh(config, bank, weights=config.weights)
 
     label = jax.jit(lambda state, bank, people: refined_labels(config, state, bank, people))
     val = stack_people(splits.val, splits.canvas)
@@ -169,7 +212,7 @@ def train_refinement(config: RefineConfig, splits: Splits, folder: Path) -> tupl
 
     state = fit(
         state, refine_step(config), bank, data,
-        title=f"refine ({config.prior} prior)", config=config, folder=folder, steps=steps,
+        title=f"refine ({config.prior} prior)", config=config, folder=folder, steps=_steps(config, len(labelled)),
         every=config.every, evaluate=evaluate,
     )  # fmt: skip
     return state, bank

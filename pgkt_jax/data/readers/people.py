@@ -129,6 +129,18 @@ def held_out(people: LazyPeople, count: int) -> tuple[LazyPeople, LazyPeople]:
     return LazyPeople(rest, people.__getitem__), LazyPeople(sorted(picked), people.__getitem__)
 
 
+def crop_of(person: Person) -> tuple[int, int, int, int]:
+    """The columns x0 to x1 and rows y0 to y1, ends left out, that `cropped` keeps; raises as it does."""
+    height, width = person.image.shape[:2]
+    seen = person.joints[person.visible]
+    pad = CROP_PADDING * (seen.max(axis=0) - seen.min(axis=0) + 1)
+    x0, y0 = np.maximum(np.floor(seen.min(axis=0) - pad), 0).astype(int)
+    x1, y1 = np.minimum(np.ceil(seen.max(axis=0) + pad) + 1, (width, height)).astype(int)
+    if x0 >= x1 or y0 >= y1:
+        raise ValueError(f"person {person.id}: joints: all lie outside the image of {width} x {height} pixels")
+    return int(x0), int(y0), int(x1), int(y1)
+
+
 def cropped(person: Person) -> Person:
     """The person cut out of the picture: the box around the visible joints, padded by `CROP_PADDING`.
 
@@ -137,13 +149,7 @@ def cropped(person: Person) -> Person:
     Raises:
         ValueError: no part of that box lies in the image.
     """
-    height, width = person.image.shape[:2]
-    seen = person.joints[person.visible]
-    pad = CROP_PADDING * (seen.max(axis=0) - seen.min(axis=0) + 1)
-    x0, y0 = np.maximum(np.floor(seen.min(axis=0) - pad), 0).astype(int)
-    x1, y1 = np.minimum(np.ceil(seen.max(axis=0) + pad) + 1, (width, height)).astype(int)
-    if x0 >= x1 or y0 >= y1:
-        raise ValueError(f"person {person.id}: joints: all lie outside the image of {width} x {height} pixels")
+    x0, y0, x1, y1 = crop_of(person)
     return replace(
         person,
         image=person.image[y0:y1, x0:x1],

@@ -1,0 +1,216 @@
+"""Photographs with several people: who is in which, and how the labels of their crops come together again."""
+
+import glob
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice, tee
+from pathlib import Path
+
+import numpy as np
+
+from pgkt_jax.data import checks, files, pictures
+from pgkt_jax.data.person import Person
+from pgkt_jax.data.readers.people import crop_of, cropped, has_limb, read_image
+from pgkt_jax.data.readers.poses import Pose, read_poses
+from pgkt_jax.skeleton import Skeleton
+from pgkt_jax.stages.predict import Parser, Prediction, Refiner
+
+MAX_PEOPLE = 255
+"""Instance maps have 8 bits."""
+
+Box = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Photograph:
+    """A photograph and the poses in it, of which nothing is decoded yet."""
+
+    path: Path
+    poses: Sequence[Pose]
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """One person found in a photograph.
+
+    Attributes:
+        pose: whose joints are in pixels of the photograph.
+        box: columns x0 to x1 and rows y0 to y1 of the crop that the network saw, ends left out; None: it saw none.
+        reason: why it saw none.
+    """
+
+    pose: Pose
+    box: Box | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A labelled photograph.
+
+    Attributes:
+        photograph: which.
+        image: uint8[H, W, 3], RGB.
+        label_map: uint8[H, W], class ids, 0 background.
+        instances: uint8[H, W], 1 for the pixels of the first of `people`, and so on; 0 for nobody's.
+        evidence: float32[H, W], the probability of the likeliest class that is not background.
+        probabilities: float32[H, W, C], background first, or None where not asked for.
+        people: of the photograph, empty where only the parsing network has seen it.
+    """
+
+    photograph: Photograph
+    image: np.ndarray
+    label_map: np.ndarray
+    instances: np.ndarray
+    evidence: np.ndarray
+    probabilities: np.ndarray | None
+    people: Sequence[Found]
+
+
+def find_photographs(names: Sequence[str]) -> list[Path]:
+    """The photographs that files, folders (their JPEGs and PNGs) and globs stand for, each once, checked to be whole.
+
+    Raises:
+        ValueError: a name stands for nothing, a file is no whole JPEG or PNG, or two have one stem.
+    """
+    paths = list(dict.fromkeys(path for name in names for path in _standing_for(name)))
+    stems: dict[str, Path] = {}
+    for path in paths:
+        with checks.about(str(path)):
+            if stems.setdefault(path.stem, path) != path:
+                raise ValueError(f"has the stem of {stems[path.stem]}: their results would overwrite each other")
+            pictures.picture_size(files.read_bytes(path))
+    return paths
+
+
+def _standing_for(name: str) -> list[Path]:
+    path = Path(name)
+    if path.is_dir():
+        found = [file for file in sorted(path.iterdir()) if file.suffix.lower() in (".jpg", ".jpeg", ".png")]
+    else:
+        found = [path] if path.exists() else [Path(match) for match in sorted(glob.glob(name, recursive=True))]
+    if not found:
+        raise ValueError(f"{name}: {'no JPEG or PNG in this folder' if path.is_dir() else 'no such file'}")
+    return found
+
+
+def with_poses(paths: Sequence[Path], poses: Path) -> list[Photograph]:
+    """Photographs with those poses of a file (see `data.readers.poses`) that name them.
+
+    Raises:
+        ValueError: the file cannot be read, names none of the photographs, or these lie in several folders.
+    """
+    folders = sorted({path.parent for path in paths})
+    if len(folders) > 1:
+        shown = ", ".join(map(str, folders[:3]))
+        raise ValueError(f"{poses} names photographs of one folder, but these lie in {len(folders)}: {shown}")
+    everybody = defaultdict(list)
+    for pose in read_poses(poses, folders[0]):
+        everybody[pose.image].append(pose)
+    found = [Photograph(path, everybody[path.name]) for path in paths if path.name in everybody]
+    if not found:
+        named = next(iter(everybody), "nobody")
+        raise ValueError(f"{poses}: image: names {named}, but none of the photographs, {paths[0].name} and so on")
+    for photograph in found:
+        if len(photograph.poses) > MAX_PEOPLE:
+            count = len(photograph.poses)
+            raise ValueError(f"{poses}: {photograph.path.name}: {count} people, {MAX_PEOPLE} at most")
+    return [Photograph(path, everybody.get(path.name, ())) for path in paths]
+
+
+def parsed(
+    photographs: Iterable[Photograph], parser: Parser, *, upright: bool = False, probabilities: bool = False
+) -> Iterator[Scene]:
+    """The photographs, labelled whole by the parsing network, in order.
+
+    Args:
+        photographs: read one batch ahead.
+        parser: the network.
+        upright: turn photographs by their EXIF orientation.
+        probabilities: keep them.
+    """
+    now, ahead = tee((photograph, read_image(photograph.path, upright=upright)) for photograph in photographs)
+    results = parser.predictions((image for _, image in ahead), probabilities=probabilities)
+    for (photograph, image), found in zip(now, results):
+        yield Scene(photograph, image, found.label_map, np.zeros_like(found.label_map), *found[1:], people=())
+
+
+def refined(
+    photographs: Iterable[Photograph], refiner: Refiner, *, upright: bool = False, probabilities: bool = False
+) -> Iterator[Scene]:
+    """The photographs, everybody in them cut out, labelled by the refinement network and pasted back, in order.
+
+    Args:
+        photographs: with poses; read one batch of people ahead.
+        refiner, upright, probabilities: as for `parsed`.
+    """
+    now, ahead = tee(_cut(photograph, refiner.skeleton, upright) for photograph in photographs)
+    results = refiner.predictions((crop for *_, crops in ahead for crop in crops), probabilities=probabilities)
+    for photograph, image, people, crops in now:
+        labelled = list(islice(results, len(crops)))
+        numbers = [number for number, found in enumerate(people, start=1) if found.box is not None]
+        boxes = [found.box for found in people if found.box is not None]
+        size, classes = (image.shape[0], image.shape[1]), refiner.skeleton.num_classes if probabilities else None
+        yield Scene(photograph, image, *paste(labelled, boxes, numbers, size, classes=classes), people=people)
+
+
+def _cut(
+    photograph: Photograph, skeleton: Skeleton, upright: bool
+) -> tuple[Photograph, np.ndarray, list[Found], list[Person]]:
+    image = read_image(photograph.path, upright=upright)
+    found, crops = [], []
+    for pose in photograph.poses:
+        person = Person(pose.id, image, pose.joints, pose.visible)
+        if not has_limb(pose.visible, skeleton):
+            found.append(Found(pose, None, "no limb has both its joints visible"))
+            continue
+        try:
+            found.append(Found(pose, crop_of(person)))
+            crops.append(cropped(person))
+        except ValueError:
+            found.append(Found(pose, None, "all visible joints lie outside of the photograph"))
+    return photograph, image, found, crops
+
+
+def paste(
+    crops: Sequence[Prediction],
+    boxes: Sequence[Box],
+    numbers: Sequence[int],
+    size: tuple[int, int],
+    *,
+    classes: int | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+    """Puts labelled crops back in their places. A pixel that two people claim goes to the more probable part.
+
+    Where nobody claims a pixel, what is kept of it is of whoever comes closest to; outside of all crops it is
+    background. Of equals the first wins.
+
+    Args:
+        crops: what the network says of each person.
+        boxes: (x0, y0, x1, y1) of every crop, ends left out, within the photograph.
+        numbers: of the people, 1 to 255, for the instance map.
+        size: (H, W) of the photograph.
+        classes: the number of them, if probabilities are to be put together too.
+
+    Returns:
+        label_map uint8[H, W], instances uint8[H, W], evidence float32[H, W], probabilities float32[H, W, C] or None.
+    """
+    label_map, instances = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
+    evidence, best = np.zeros(size, np.float32), np.zeros(size, np.float32)
+    shares = None
+    if classes is not None:
+        shares = np.zeros((*size, classes), np.float32)
+        shares[..., 0] = 1
+    for crop, (x0, y0, x1, y1), number in zip(crops, boxes, numbers):
+        place = (slice(y0, y1), slice(x0, x1))
+        claimed = crop.label_map > 0
+        strength = crop.evidence + claimed  # every claim is above every pixel that is not claimed
+        wins = strength > best[place]
+        best[place][wins] = strength[wins]
+        evidence[place][wins] = crop.evidence[wins]
+        label_map[place][wins] = crop.label_map[wins]
+        instances[place][wins] = np.where(claimed, number, 0)[wins]
+        if shares is not None and crop.probabilities is not None:
+            shares[place][wins] = crop.probabilities[wins]
+    return label_map, instances, evidence, shares

@@ -1,0 +1,310 @@
+"""The trained networks for photographs: numpy in, numpy out, every image at its own size.
+
+    refiner = Refiner.from_checkpoint("runs/quickstart")
+    label_maps = refiner(images, joints, visible)
+
+Images of any sizes go together. Each lies on the smallest canvas that holds it, whose sides are 64, 128, 256, 512 or
+1024 pixels; a longer image is reduced to 1024 on the way in and its labels enlarged on the way out. Only the light
+steps, looking through a box and back, are compiled once a canvas. The network sees one size and one number of people,
+and so is compiled once.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from pgkt_jax.config import ParseConfig, RefineConfig
+from pgkt_jax.data.batch import People, stack_people
+from pgkt_jax.data.person import Person
+from pgkt_jax.data.sources import reduced
+from pgkt_jax.nets.unet import UNet
+from pgkt_jax.prior import PoseBank
+from pgkt_jax.skeleton import Skeleton
+from pgkt_jax.stages.evaluate import BATCH, both_ways, class_shares, masks_to_labels
+from pgkt_jax.stages.parse import parsed_outputs, trained_parser
+from pgkt_jax.stages.refine import refined_outputs, trained_refiner
+from pgkt_jax.train.run_folder import read_bank, read_config, read_skeleton, training_in
+from pgkt_jax.train.views import fitted_box, see, unsee, whole_box
+from pgkt_jax.typing import Array, Float, Int, UInt8
+
+SMALLEST_SIDE, LARGEST_SIDE = 64, 1024
+"""Canvas sides, in pixels, are the powers of two between these."""
+
+REFINERS = ("refine-part-level", "refine-skeleton", "refine-none")
+PARSERS = ("parse-semi", "parse-full", "parse-all")
+"""The trainings of a run folder, in the order in which they are looked for."""
+
+
+class Prediction(NamedTuple):
+    """What a network says of one image.
+
+    Attributes:
+        label_map: uint8[H, W], class ids, 0 background.
+        evidence: float32[H, W], the probability of the likeliest class that is not background.
+        probabilities: float32[H, W, C], of all classes, background first, summing to 1; None where not asked for.
+    """
+
+    label_map: np.ndarray
+    evidence: np.ndarray
+    probabilities: np.ndarray | None
+
+
+class Refiner:
+    """The refinement network and its pose bank: labels of people whose joints are known.
+
+    Attributes:
+        config: what the network was trained with.
+        skeleton: names joints and classes.
+        batch: people that the network sees at once.
+    """
+
+    def __init__(self, config: RefineConfig, network: UNet, bank: PoseBank, *, batch: int = BATCH):
+        self.config, self.skeleton, self.batch = config, bank.skeleton, batch
+        graph, params = nnx.split(network)
+        outputs = jax.jit(
+            lambda params, bank, *seen, exclude: refined_outputs(
+                config, nnx.merge(graph, params, copy=True), bank, *seen, exclude=exclude
+            )
+        )
+        self._outputs = partial(outputs, params, bank, exclude=jnp.full(batch, -1))
+
+    @classmethod
+    def from_checkpoint(cls, folder: str | Path, *, batch: int = BATCH) -> "Refiner":
+        """The latest checkpoint of a run, with the bank that the run has left beside it (`train.run_folder`).
+
+        Args:
+            folder: of a run, as `pgkt quickstart` and `pgkt refine` leave it (the first of `REFINERS` in it is taken),
+                or of one refinement training.
+            batch: people that the network sees at once.
+
+        Raises:
+            ValueError: there is no checkpoint, or a file of the run is missing or of another version.
+        """
+        run = training_in(Path(folder), REFINERS, "refine")
+        config = read_config(run, RefineConfig)
+        bank = read_bank(run, limb_frames=config.method == "limb_frames")
+        return cls(config, trained_refiner(config, bank, run).network(), bank, batch=batch)
+
+    def __call__(
+        self, images: Sequence[np.ndarray], joints: Sequence[np.ndarray], visible: Sequence[np.ndarray]
+    ) -> list[np.ndarray]:
+        """Label maps of people, one person an image.
+
+        Args:
+            images: B arrays uint8[H, W, 3], RGB, of any sizes: each a crop around its person (the network was trained
+                on such; `data.readers.people.cropped` cuts one).
+            joints: B arrays float[J, 2], (x, y) in pixels of the person's image, y down, pixel centres at integers.
+            visible: B arrays bool[J]; a joint that is not visible may be anywhere, or NaN.
+
+        Returns:
+            B arrays uint8[H, W] of class ids: rows of `skeleton.classes`, 0 background.
+
+        Raises:
+            ValueError: an image is no uint8[H, W, 3], joints or visible do not fit the skeleton, or their numbers
+                differ.
+        """
+        return [found.label_map for found in self.predictions(_people(images, joints, visible, self.skeleton))]
+
+    def probabilities(
+        self,
+        images: Sequence[np.ndarray],
+        joints: Sequence[np.ndarray],
+        visible: Sequence[np.ndarray],
+        *,
+        dtype: Any = np.float32,
+    ) -> list[np.ndarray]:
+        """As the call, but B arrays float[H, W, C] of class probabilities that sum to 1, background first.
+
+        Args:
+            images, joints, visible: as for the call.
+            dtype: np.float32, or np.float16 for half the memory.
+
+        Raises:
+            ValueError: as the call.
+        """
+        return _shares(self.predictions(_people(images, joints, visible, self.skeleton), probabilities=True), dtype)
+
+    def predictions(self, people: Iterable[Person], *, probabilities: bool = False) -> Iterator[Prediction]:
+        """What the network says of each person, in order; `people` may be endless and is read a batch ahead."""
+
+        def outputs(views: _Views) -> tuple[Array, Array]:
+            joints = jnp.concatenate([row.joints for row in views.rows])
+            visible = jnp.concatenate([row.visible for row in views.rows])
+            boxes = jax.vmap(whole_box)(views.sizes)
+            return both_ways(
+                lambda boxes: self._outputs(views.look(boxes, self.config.size), joints, visible, boxes),
+                boxes,
+                mirror=self.config.mirror_test,
+            ), boxes
+
+        return _predictions(people, outputs, self.batch, masks=self.config.loss == "l1", probabilities=probabilities)
+
+
+class Parser:
+    """The parsing network: labels of photographs, no joints needed.
+
+    Attributes:
+        config: what the network was trained with.
+        skeleton: names the classes.
+        batch: images that the network sees at once.
+    """
+
+    def __init__(self, config: ParseConfig, network: nnx.Module, skeleton: Skeleton, *, batch: int = BATCH):
+        self.config, self.skeleton, self.batch = config, skeleton, batch
+        graph, params = nnx.split(network)
+        self._logits = partial(jax.jit(lambda params, seen: nnx.merge(graph, params, copy=True)(seen).fused), params)
+
+    @classmethod
+    def from_checkpoint(cls, folder: str | Path, *, batch: int = BATCH) -> "Parser":
+        """The latest checkpoint of a run.
+
+        Args:
+            folder: of a run, as `pgkt quickstart` and `pgkt parse` leave it (the first of `PARSERS` in it is taken),
+                or of one training of a parsing network.
+            batch: images that the network sees at once.
+
+        Raises:
+            ValueError: there is no checkpoint, or a file of the run is missing or of another version.
+        """
+        run = training_in(Path(folder), PARSERS, "parse")
+        config, skeleton = read_config(run, ParseConfig), read_skeleton(run)
+        return cls(config, trained_parser(config, skeleton, run).network(), skeleton, batch=batch)
+
+    def __call__(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Label maps of photographs.
+
+        Args:
+            images: B arrays uint8[H, W, 3], RGB, of any sizes.
+
+        Returns:
+            B arrays uint8[H, W] of class ids: rows of `skeleton.classes`, 0 background.
+
+        Raises:
+            ValueError: an image is no uint8[H, W, 3].
+        """
+        return [found.label_map for found in self.predictions(_checked(images))]
+
+    def probabilities(self, images: Sequence[np.ndarray], *, dtype: Any = np.float32) -> list[np.ndarray]:
+        """As the call, but B arrays float[H, W, C] of class probabilities that sum to 1, background first.
+
+        Args:
+            images: as for the call.
+            dtype: np.float32, or np.float16 for half the memory.
+
+        Raises:
+            ValueError: as the call.
+        """
+        return _shares(self.predictions(_checked(images), probabilities=True), dtype)
+
+    def predictions(self, images: Iterable[np.ndarray], *, probabilities: bool = False) -> Iterator[Prediction]:
+        """What the network says of each image, in order; `images` may be endless and is read a batch ahead."""
+
+        def outputs(views: _Views) -> tuple[Array, Array]:
+            boxes = jax.vmap(partial(fitted_box, output=self.config.size))(views.sizes)
+            return parsed_outputs(self.config, self._logits, views.look, boxes), boxes
+
+        # No joints are looked at; the record wants some.
+        joints, visible = np.zeros((self.skeleton.num_joints, 2), np.float32), np.zeros(self.skeleton.num_joints, bool)
+        people = (Person("image", image, joints, visible) for image in images)
+        return _predictions(people, outputs, self.batch, masks=False, probabilities=probabilities)
+
+
+class _Views:
+    """A batch of people, each on a canvas of their own (`People` of one)."""
+
+    def __init__(self, rows: Sequence[People]):
+        self.rows = rows
+        self.sizes = jnp.concatenate([row.sizes for row in rows])
+
+    def look(self, boxes: Float[Array, "B 4"], output: tuple[int, int]) -> Float[Array, "B H W 3"]:
+        """Everybody seen through their box, in one size."""
+        seen = [_see(row.images[0], row.sizes[0], box, output) for row, box in zip(self.rows, np.asarray(boxes))]
+        return jnp.stack(seen)
+
+
+_see = jax.jit(see, static_argnames="output")
+
+
+@partial(jax.jit, static_argnames=("canvas", "masks", "probabilities"))
+def _decide(
+    outputs: Float[Array, "h w C"], box: Float[Array, "4"], *, canvas: tuple[int, int], masks: bool, probabilities: bool
+) -> tuple[UInt8[Array, "H W"], Float[Array, "H W"], Float[Array, "H W K"] | None]:
+    """The fields of a `Prediction` on the canvas, of a network's outputs through one box."""
+    label_map = masks_to_labels(outputs[None], box[None], canvas, masks=masks)[0]
+    shares = class_shares(unsee(outputs, box, canvas), masks=masks)
+    return label_map, jnp.max(shares[..., 1:], -1), shares if probabilities else None
+
+
+def _predictions(
+    people: Iterable[Person],
+    outputs: Callable[[_Views], tuple[Float[Array, "B h w C"], Float[Array, "B 4"]]],
+    batch: int,
+    *,
+    masks: bool,
+    probabilities: bool,
+) -> Iterator[Prediction]:
+    waiting = iter(people)
+    while chosen := list(islice(waiting, batch)):
+        rows = [_on_canvas(person) for person in chosen]
+        # The last batch is filled up with its first person, so that one batch size is compiled.
+        seen, boxes = outputs(_Views(rows + rows[:1] * (batch - len(rows))))
+        found = [
+            _decide(seen[i], boxes[i], canvas=row.images.shape[1:3], masks=masks, probabilities=probabilities)
+            for i, row in enumerate(rows)
+        ]
+        for person, row, fields in zip(chosen, rows, found):
+            yield _own_size(Prediction(*jax.device_get(fields)), row.sizes[0], person.image.shape[:2])
+
+
+def _on_canvas(person: Person) -> People:
+    person = reduced(person, LARGEST_SIDE)
+    height, width = (max(SMALLEST_SIDE, 1 << (side - 1).bit_length()) for side in person.image.shape[:2])
+    return stack_people([person], (height, width))
+
+
+def _own_size(found: Prediction, shown: Int[np.ndarray, "2"], size: tuple[int, ...]) -> Prediction:
+    """The image without the rest of its canvas, enlarged if it was reduced to the size `shown`."""
+    (height, width), own = shown, (size[1], size[0])
+    label_map, evidence = found.label_map[:height, :width], found.evidence[:height, :width]
+    shares = None if found.probabilities is None else found.probabilities[:height, :width]
+    if size != (height, width):
+        label_map = cv2.resize(label_map, own, interpolation=cv2.INTER_NEAREST_EXACT)
+        evidence = cv2.resize(evidence, own, interpolation=cv2.INTER_LINEAR)
+        shares = None if shares is None else cv2.resize(shares, own, interpolation=cv2.INTER_LINEAR)
+    return Prediction(label_map, evidence, shares)
+
+
+def _shares(found: Iterable[Prediction], dtype: Any) -> list[np.ndarray]:
+    return [one.probabilities.astype(dtype) for one in found if one.probabilities is not None]
+
+
+def _checked(images: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+    for row, image in enumerate(images):
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise ValueError(f"images[{row}]: is {image.dtype}{list(image.shape)}, not uint8[H, W, 3]")
+    return images
+
+
+def _people(
+    images: Sequence[np.ndarray], joints: Sequence[np.ndarray], visible: Sequence[np.ndarray], skeleton: Skeleton
+) -> list[Person]:
+    if not len(images) == len(joints) == len(visible):
+        raise ValueError(f"there are {len(images)} images, {len(joints)} joints and {len(visible)} visible")
+    people, count = [], skeleton.num_joints
+    for row, (image, places, seen) in enumerate(zip(_checked(images), joints, visible)):
+        places, seen = np.asarray(places, np.float32), np.asarray(seen, bool)
+        if places.shape != (count, 2) or seen.shape != (count,):
+            shapes = f"{list(places.shape)} and {list(seen.shape)}"
+            raise ValueError(f"joints[{row}], visible[{row}]: are {shapes}; {skeleton.name} has {count} joints")
+        if not np.isfinite(places[seen]).all():
+            raise ValueError(f"joints[{row}]: a visible joint is not finite")
+        people.append(Person(f"images[{row}]", image, places, seen))
+    return people

@@ -1,0 +1,167 @@
+"""`pgkt predict PHOTOS... --run RUN [--poses POSES] [--out DIR]`: part labels of real photographs.
+
+With poses, everybody is cut out and labelled by the run's refinement network; without, photographs are labelled whole
+by its parsing network.
+"""
+
+import argparse
+import colorsys
+import io
+import json
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pgkt_jax.data import files, pictures
+from pgkt_jax.report.figures import draw_joints, overlay
+from pgkt_jax.skeleton import PASCAL_PERSON, Skeleton
+from pgkt_jax.stages.evaluate import BATCH
+from pgkt_jax.stages.photographs import (
+    MAX_PEOPLE,
+    Found,
+    Photograph,
+    Scene,
+    find_photographs,
+    parsed,
+    refined,
+    with_poses,
+)
+from pgkt_jax.stages.predict import Parser, Refiner
+from pgkt_jax.train.log import Progress
+
+GUIDE = """\
+what is written to --out, for a photograph NAME.jpg
+  NAME.labels.png         class ids, as indices of a palette: 0 background, the others are named at the end
+  NAME.overlay.jpg        the labels, and the poses, over the photograph
+  NAME.instances.png      whose pixel it is, 1 the first person (with --poses)
+  NAME.probabilities.npz  float16[H, W, C] of all classes (with --probabilities)
+  people.jsonl            a line a person: image, instance, box, pixels and confidence of every class (with --poses)
+
+examples
+  pgkt predict holiday/*.jpg --run runs/quickstart
+  pgkt predict holiday --run runs/quickstart --poses alphapose-results.json --out labelled
+"""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Labels photographs.
+
+    Raises:
+        ValueError: a photograph, the poses or the run are missing or wrong; said before anything is labelled.
+    """
+    parser = argparse.ArgumentParser(
+        "pgkt predict", description=__doc__, epilog=GUIDE, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("photographs", nargs="+", help="JPEG or PNG files, folders of them, or globs")
+    parser.add_argument("--run", type=Path, required=True, help="the folder of a run, or of one training in it")
+    parser.add_argument("--poses", type=Path, help="COCO, AlphaPose, OpenPose (a folder), MediaPipe or CSV")
+    parser.add_argument("--out", type=Path, default=Path("predicted"), help="where results go (default: predicted)")
+    parser.add_argument("--probabilities", action="store_true", help="write those of all classes, too")
+    parser.add_argument("--upright", action="store_true", help="turn photographs by their EXIF orientation")
+    chosen = parser.parse_args(arguments)
+    paths = find_photographs(chosen.photographs)
+    options = {"upright": chosen.upright, "probabilities": chosen.probabilities}
+    if chosen.poses is None:
+        photographs = [Photograph(path, ()) for path in paths]
+        by_pixels = Parser.from_checkpoint(chosen.run, batch=min(BATCH, len(paths)))
+        scenes, skeleton = parsed(photographs, by_pixels, **options), by_pixels.skeleton
+    else:
+        photographs = with_poses(paths, chosen.poses)
+        people = sum(len(photograph.poses) for photograph in photographs)
+        by_joints = Refiner.from_checkpoint(chosen.run, batch=min(BATCH, people))
+        scenes, skeleton = refined(photographs, by_joints, **options), by_joints.skeleton
+        if skeleton.joints != PASCAL_PERSON.joints:
+            raise ValueError(f"{chosen.run}: is of skeleton {skeleton.name}, --poses of {PASCAL_PERSON.name}")
+    _write(scenes, photographs, skeleton, chosen.out, posed=chosen.poses is not None)
+
+
+def _write(
+    scenes: Iterator[Scene], photographs: Sequence[Photograph], skeleton: Skeleton, folder: Path, *, posed: bool
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    total = sum(len(photograph.poses) for photograph in photographs) if posed else len(photographs)
+    progress = Progress("predict", total, unit="people" if posed else "photographs")
+    lines: list[dict[str, Any]] = []
+    for done, scene in enumerate(scenes, start=1):
+        write_scene(scene, skeleton, folder)
+        lines += [record(scene, row, skeleton) for row in range(len(scene.people))]
+        progress.show(len(lines) if posed else done)
+    if posed:
+        files.write_atomically(folder / "people.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
+    empty = sum(not photograph.poses for photograph in photographs) if posed else 0
+    print(f"{folder}: {len(photographs)} photographs" + (f", {len(lines)} people" if posed else ""))
+    print("classes: " + ", ".join(f"{row} {name}" for row, name in enumerate(skeleton.classes)))
+    if empty:
+        print(f"{empty} of the photographs have no pose: their label maps are empty")
+
+
+def write_scene(scene: Scene, skeleton: Skeleton, folder: Path) -> None:
+    """Writes the files of one photograph, each whole or not at all (see `GUIDE`)."""
+    stem = folder / scene.photograph.path.stem
+    written = {
+        "labels.png": pictures.encode_indexed_png(scene.label_map, skeleton.palette),
+        "overlay.jpg": pictures.encode_jpeg(_drawn(scene, skeleton)),
+    }
+    if scene.people:
+        written["instances.png"] = pictures.encode_indexed_png(scene.instances, _instance_colours())
+    if scene.probabilities is not None:
+        written["probabilities.npz"] = _npz(scene.probabilities.astype(np.float16), skeleton)
+    for end, data in written.items():
+        files.write_atomically(stem.with_name(f"{stem.name}.{end}"), data)
+
+
+def record(scene: Scene, row: int, skeleton: Skeleton) -> dict[str, Any]:
+    """The line of people.jsonl about one person: `skipped` says why nothing was labelled.
+
+    Boxes are (x0, y0, x1, y1) in pixels, ends left out; joints [x, y, visible] in pixels, null where unknown; pixels
+    and confidence (the mean probability of a class where it was chosen) by class, of what the person won.
+    """
+    found: Found = scene.people[row]
+    rows = zip(found.pose.joints.tolist(), found.pose.visible.tolist())
+    line: dict[str, Any] = {
+        "id": found.pose.id,
+        "image": scene.photograph.path.name,
+        "instance": row + 1,
+        "joints": [[*(round(n, 2) if np.isfinite(n) else None for n in xy), int(seen)] for xy, seen in rows],
+    }
+    if found.box is None:
+        return {**line, "skipped": found.reason}
+    x0, y0, x1, y1 = found.box
+    mine = scene.instances[y0:y1, x0:x1] == row + 1
+    labels, evidence = scene.label_map[y0:y1, x0:x1][mine], scene.evidence[y0:y1, x0:x1][mine]
+    pixels = np.bincount(labels, minlength=skeleton.num_classes).tolist()
+    sums = np.bincount(labels, weights=evidence, minlength=skeleton.num_classes)
+    shown = [(name, i) for i, name in enumerate(skeleton.classes) if i and pixels[i]]
+    return {
+        **line,
+        "box": list(found.box),
+        "pixels": {name: pixels[i] for name, i in shown},
+        "confidence": {name: round(float(sums[i]) / pixels[i], 4) for name, i in shown},
+    }
+
+
+def _drawn(scene: Scene, skeleton: Skeleton) -> np.ndarray:
+    """uint8[H, W, 3]: the labels over the photograph, and the poses, with sticks as thick as suits each person."""
+    drawn = overlay(scene.image, scene.label_map, skeleton.palette)
+    for found in scene.people:
+        if found.box is not None:
+            x0, y0, x1, y1 = found.box
+            joints = found.pose.joints - np.array([x0, y0], np.float32)
+            drawn[y0:y1, x0:x1] = draw_joints(drawn[y0:y1, x0:x1], joints, found.pose.visible, skeleton)
+    return drawn
+
+
+def _instance_colours() -> np.ndarray:
+    """uint8[256, 3]: black for nobody, then hues that lie far from those before them, light and dark by turns."""
+    hues = (row * (math.sqrt(5) - 1) / 2 % 1 for row in range(MAX_PEOPLE))
+    colours = [colorsys.hsv_to_rgb(hue, 0.8, 0.95 if row % 2 else 0.65) for row, hue in enumerate(hues)]
+    return np.rint(np.array([(0, 0, 0), *colours]) * 255).astype(np.uint8)
+
+
+def _npz(probabilities: np.ndarray, skeleton: Skeleton) -> bytes:
+    data = io.BytesIO()
+    np.savez_compressed(data, probabilities=probabilities, classes=np.array(skeleton.classes))
+    return data.getvalue()
