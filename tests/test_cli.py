@@ -264,4 +264,4 @@ def test_every_config_can_make_its_priors(path):
     """k <= n, and the labelled people of the embedded default suffice."""
     _, config = cli.load_config(str(path))
     assert 1 <= config.refine.k <= config.refine.n
-    assert all(drop < config.parse.steps for drop in config.parse.drops)
+    assert config.parse.optimizer == "adam" or all(drop < config.parse.steps for drop in config.parse.drops)

@@ -29,6 +29,8 @@ fi
 exit 0
 """
 
+PARALLEL = ("--numprocesses", "auto", "--dist", "loadfile")
+
 
 @pytest.fixture
 def checkout(tmp_path):
@@ -131,7 +133,7 @@ def test_the_tests_run_every_check_with_the_test_extras(checkout):
     install, style, layout, types, tests = calls
     assert install[-1] == ".[test]"
     assert (style, layout, types) == (["check", "."], ["format", "--check", "."], [])
-    assert tests == ["-m", "pytest", "-m", "not slow", "-k", "prior"]
+    assert tests == ["-m", "pytest", "-m", "not slow", *PARALLEL, "-k", "prior"]
 
 
 def test_what_the_scripts_call_exists():
