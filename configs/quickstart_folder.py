@@ -10,8 +10,8 @@ Parsing departs from the paper in seeing one scale, in a subpixel head and in Ad
 decay keeps the steps of the weights' directions large; few masks profit from that, many do not. On split val after
 17,600 samples all 658 masks came to .773 without decay and .736 with a decay of 1 (rate 5e-3), 25 masks to .617 (5,600
 samples) and .631. SGD with momentum (one scale of the attention model, rate .2, decay .0015, 22,400 samples) came on
-test to .643 full, .695 semi, .719 all. A subpixel head gave .004 over logits at half the resolution. Batch normalisation
-gave nothing: 25 masks came to .587 after 6,000 samples (a sketch in PyTorch, stopped there).
+test to .643 full, .695 semi, .719 all. A subpixel head gave .004 over logits at half the resolution. Batch
+normalisation gave nothing: 25 masks came to .587 after 6,000 samples (a sketch in PyTorch, stopped there).
 """
 
 from pgkt_jax.config import Config, DataConfig, ParseConfig, RefineConfig
