@@ -37,7 +37,7 @@ class RefineConfig:
         size: (H, W) of the network's input, in pixels.
         zoom: the range of random zooms; the paper's "resize to 286, crop 256" is 286 / 256, both ends.
         mirror: mirror half of the time.
-        color: strength of random contrast, brightness and colour cast; the paper has none.
+        color: strength of random variation of the colours, see `train.views.color_jitter`; the paper has none.
         prior: what the network sees besides the image.
         k, n: the prior averages k people, picked at random out of the n nearest.
         method: how the prior is made, see `make_prior`.
@@ -87,7 +87,8 @@ class ParseConfig:
 
     Attributes:
         size: (H, W) that an image is resized and padded to, in pixels.
-        zoom, shift, mirror, color: random variation of the view, see `train.views`.
+        zoom, shift, stretch, mirror, color: random variation of the view, see `train.views`.
+        turn: the view is turned by up to so many degrees.
         backbone: the network below; the paper's is `vgg` and, for its best scores, `resnet101`.
         head: `attention` to scale (paper), or one scale: `aspp` (DeepLabv2), a `plain` classifier (DeepLab-LargeFOV),
             or `subpixel`, a classifier of 2 x 2 pixels a feature, for `small`.
@@ -108,6 +109,8 @@ class ParseConfig:
     size: tuple[int, int] = (320, 320)
     zoom: tuple[float, float] = (1.0, 1.0)
     shift: float = 1.0
+    stretch: float = 0.0
+    turn: float = 0.0
     mirror: bool = True
     color: float = 0.0
     backbone: BackboneName = "small"

@@ -26,7 +26,18 @@ from pgkt_jax.train.metrics import confusion_matrix, score
 from pgkt_jax.train.optim import adam, sgd
 from pgkt_jax.train.sharding import data_mesh, split
 from pgkt_jax.train.state import TrainState
-from pgkt_jax.train.views import fitted_box, inside, jittered_box, see, see_classes, unsee, whole_box
+from pgkt_jax.train.views import (
+    color_jitter,
+    fitted_box,
+    inside,
+    jittered_box,
+    see,
+    see_classes,
+    turn,
+    turn_classes,
+    unsee,
+    whole_box,
+)
 
 rng = np.random.default_rng(0)
 
@@ -149,7 +160,7 @@ BOX = jnp.array([-0.5, -0.5, 79.5, 39.5])
 jitter = jax.jit(
     lambda zoom, keys, **kwargs: jax.vmap(lambda key: jittered_box(key, BOX, zoom, **kwargs))(keys),
     static_argnums=0,
-    static_argnames=("shift", "mirror"),
+    static_argnames=("shift", "stretch", "mirror"),
 )
 KEYS = jax.random.split(jax.random.key(0), 400)
 
@@ -183,6 +194,39 @@ def test_a_zoom_below_1_holds_the_box_and_zooms_are_even_in_their_logarithm():
     zoom = 80 / (x1 - x0)
     np.testing.assert_allclose(zoom, 40 / (y1 - y0), rtol=1e-4)
     assert abs(np.log(zoom).mean() - np.log(0.5 * 0.8) / 2) < 0.02
+
+
+def test_a_stretch_widens_and_narrows_alike():
+    x0, y0, x1, y1 = np.asarray(jitter((1.25, 1.25), KEYS, stretch=0.3, mirror=False)).T
+    np.testing.assert_allclose(y1 - y0, 40 / 1.25, rtol=1e-5)
+    wider = np.log((x1 - x0) / (80 / 1.25))
+    assert 0.28 < wider.max() <= 0.3 + 1e-4
+    assert -0.3 - 1e-4 <= wider.min() < -0.28
+    assert abs(wider.mean()) < 0.03
+
+
+def test_image_and_classes_turn_clockwise_together():
+    image = np.random.default_rng(0).uniform(-1, 1, (9, 9, 3)).astype(np.float32)
+    classes = np.arange(81, dtype=np.uint8).reshape(9, 9)
+    right, eighth = jnp.float32(np.pi / 2), jnp.float32(np.pi / 4)
+    np.testing.assert_allclose(turn(jnp.asarray(image), right), np.rot90(image, -1), atol=1e-5)
+    np.testing.assert_array_equal(turn_classes(jnp.asarray(classes), right), np.rot90(classes, -1))
+    outside = np.asarray(turn_classes(jnp.asarray(classes), eighth)) == IGNORE
+    assert outside[0, 0]
+    assert not outside[2:7, 2:7].any()
+    assert np.asarray(turn(jnp.asarray(image), eighth))[0, 0].tolist() == [0, 0, 0]
+
+
+def test_colours_vary_by_key_within_their_range_and_not_at_all_at_strength_zero():
+    image = jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (4, 5, 3)).astype(np.float32))
+    np.testing.assert_array_equal(color_jitter(KEYS[0], image, 0.0), image)
+    varied = np.asarray(jax.vmap(lambda key: color_jitter(key, image, 0.4))(KEYS))
+    assert np.abs(varied).max() <= 1
+    assert (varied.std(0) > 0.1).all()
+    grey = jnp.full((1, 1, 3), 0.2)
+    tints = np.asarray(jax.vmap(lambda key: color_jitter(key, grey, 0.4))(KEYS))[:, 0, 0]
+    assert np.abs(tints.mean(0) - 0.2).max() < 0.1  # neither darker nor tinted on average
+    assert np.ptp(tints - tints.mean(-1, keepdims=True)) > 0.2  # a colour cast
 
 
 def test_without_shift_a_box_keeps_its_centre():

@@ -30,7 +30,7 @@ from pgkt_jax.train.optim import adam, sgd
 from pgkt_jax.train.run_folder import save_skeleton
 from pgkt_jax.train.sharding import check_batch
 from pgkt_jax.train.state import TrainState
-from pgkt_jax.train.views import color_jitter, fitted_box, jittered_box, see, see_classes
+from pgkt_jax.train.views import color_jitter, fitted_box, jittered_box, see, see_classes, turn, turn_classes
 from pgkt_jax.typing import Array, Float, Key, UInt8
 
 
@@ -57,11 +57,15 @@ def parse_step(config: ParseConfig, skeleton: Skeleton) -> Any:
     """The training step: fresh views of every sample, one update by `parsing_loss`. Pure; jit it."""
 
     def view(person: People, key: Key[Array, ""], grid: tuple[int, int]) -> tuple[Array, Array]:
-        box_key, color_key = jax.random.split(key)
+        box_key, color_key, turn_key = jax.random.split(key, 3)
         box = fitted_box(person.sizes, config.size)
-        box = jittered_box(box_key, box, config.zoom, shift=config.shift, mirror=config.mirror)
-        image = color_jitter(color_key, see(person.images, person.sizes, box, config.size), config.color)
-        return image, see_classes(person.label_maps, box, grid, skeleton)
+        box = jittered_box(box_key, box, config.zoom, shift=config.shift, stretch=config.stretch, mirror=config.mirror)
+        image = see(person.images, person.sizes, box, config.size)
+        classes = see_classes(person.label_maps, box, grid, skeleton)
+        if config.turn:
+            angle = jnp.deg2rad(jax.random.uniform(turn_key, minval=-config.turn, maxval=config.turn))
+            image, classes = turn(image, angle), turn_classes(classes, angle)
+        return color_jitter(color_key, image, config.color), classes
 
     def step(state: TrainState, _: None, batch: People) -> tuple[TrainState, dict[str, jax.Array]]:
         keys = state.sample_keys(batch.size)

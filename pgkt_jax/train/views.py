@@ -3,8 +3,11 @@
 Jitter, crop, resize and mirror are one box; image, label map and prior are each sampled once, through that box.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
+from jax.scipy.ndimage import map_coordinates
 
 from pgkt_jax.geometry import box_pixels, crop_image, crop_label_map
 from pgkt_jax.skeleton import IGNORE, Skeleton
@@ -27,9 +30,15 @@ def fitted_box(size: Int[Array, "2"], output: tuple[int, int]) -> Float[Array, "
 
 
 def jittered_box(
-    key: Key[Array, ""], box: Float[Array, "4"], zoom: tuple[float, float], *, shift: float = 1.0, mirror: bool = True
+    key: Key[Array, ""],
+    box: Float[Array, "4"],
+    zoom: tuple[float, float],
+    *,
+    shift: float = 1.0,
+    stretch: float = 0.0,
+    mirror: bool = True,
 ) -> Float[Array, "4"]:
-    """A random box in place of `box`: zoomed, moved, and with probability one half mirrored.
+    """A random box in place of `box`: zoomed, moved, stretched, and with probability one half mirrored.
 
     A zoom of z takes a window of 1/z of the box's sides; pix2pix's "resize to 286, crop 256" is zoom 286/256.
     The window lies anywhere in the box (or, for z < 1, the box anywhere in the window); `shift` < 1 keeps it nearer
@@ -40,13 +49,15 @@ def jittered_box(
         box: the box to vary.
         zoom: the range of zooms, drawn evenly in their logarithm.
         shift: the share of the free play that is used.
+        stretch: the logarithm of the window's width varies by up to this beside that of its height.
         mirror: whether to mirror half of the time.
     """
-    zoom_key, shift_key, mirror_key = jax.random.split(key, 3)
+    zoom_key, shift_key, mirror_key, stretch_key = jax.random.split(key, 4)
     low, high = jnp.log(jnp.float32(zoom[0])), jnp.log(jnp.float32(zoom[1]))
     z = jnp.exp(jax.random.uniform(zoom_key, minval=low, maxval=high))
     corner, sides = box[:2], box[2:] - box[:2]
-    window = sides / z
+    wider = jnp.exp(jax.random.uniform(stretch_key, minval=-stretch, maxval=stretch))
+    window = sides / z * jnp.stack([wider, jnp.float32(1)])
     play = 0.5 + shift * (jax.random.uniform(shift_key, (2,)) - 0.5)
     start = corner + play * (sides - window)
     end = start + window
@@ -56,12 +67,51 @@ def jittered_box(
 
 
 def color_jitter(key: Key[Array, ""], image: Float[Array, "H W 3"], strength: float) -> Float[Array, "H W 3"]:
-    """Random contrast, brightness and colour cast of an image in -1..1, each by up to `strength`."""
-    contrast_key, light_key, cast_key = jax.random.split(key, 3)
-    contrast = 1 + jax.random.uniform(contrast_key, minval=-strength, maxval=strength)
-    light = jax.random.uniform(light_key, minval=-strength, maxval=strength)
-    cast = jax.random.uniform(cast_key, (3,), minval=-strength, maxval=strength) / 2
+    """Random colours for an image in -1..1: contrast, brightness, cast, mixed channels (hue, saturation) and gamma.
+
+    Args:
+        key: one random key.
+        image: the image.
+        strength: how far each may go; 0 leaves the image as it is.
+    """
+    if not strength:
+        return image
+    keys = jax.random.split(key, 5)
+
+    def draw(key: Key[Array, ""], *shape: int) -> Array:
+        return jax.random.uniform(key, shape, minval=-strength, maxval=strength)
+
+    contrast, light, cast = 1 + draw(keys[0]), draw(keys[1]), draw(keys[2], 3) / 2
+    mix, gamma = draw(keys[3], 3, 3), jnp.exp(draw(keys[4]))
+    # Every channel moves towards the others, or away from them: grey stays grey.
+    image = jnp.clip(image + jnp.sum(mix * (image[..., None, :] - image[..., None]), -1), -1, 1)
+    image = 2 * ((image + 1) / 2) ** gamma - 1
     return jnp.clip(image * contrast + light + cast, -1, 1)
+
+
+def turned_pixels(angle: Float[Array, ""], size: tuple[int, int]) -> tuple[Float[Array, "H W"], Float[Array, "H W"]]:
+    """Where (x, y) in a picture of `size` (H, W) the pixels of the same picture look that is turned by `angle`.
+
+    Radians, about the middle, from the x axis to the y axis: clockwise to the eye.
+    """
+    middle_y, middle_x = (size[0] - 1) / 2, (size[1] - 1) / 2
+    y, x = jnp.arange(size[0], dtype=jnp.float32)[:, None] - middle_y, jnp.arange(size[1], dtype=jnp.float32) - middle_x
+    cos, sin = jnp.cos(angle), jnp.sin(angle)
+    return middle_x + cos * x + sin * y, middle_y + cos * y - sin * x
+
+
+def turn(image: Float[Array, "H W 3"], angle: Float[Array, ""]) -> Float[Array, "H W 3"]:
+    """The image turned by `angle`, see `turned_pixels`: interpolated, 0 (mid grey) where it ends."""
+    x, y = turned_pixels(angle, (image.shape[0], image.shape[1]))
+    look = partial(map_coordinates, coordinates=[y, x], order=1, mode="constant")
+    return jax.vmap(look, -1, -1)(image)
+
+
+def turn_classes(classes: UInt8[Array, "H W"], angle: Float[Array, ""]) -> UInt8[Array, "H W"]:
+    """The classes turned by `angle`, see `turned_pixels`: the nearest pixel's, `IGNORE` where they end."""
+    x, y = turned_pixels(angle, (classes.shape[0], classes.shape[1]))
+    nearest = map_coordinates(classes.astype(jnp.float32), [y, x], order=0, mode="constant", cval=float(IGNORE))
+    return nearest.astype(jnp.uint8)
 
 
 def see(
