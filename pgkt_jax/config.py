@@ -89,6 +89,7 @@ class ParseConfig:
         size: (H, W) that an image is resized and padded to, in pixels.
         zoom, shift, stretch, mirror, color: random variation of the view, see `train.views`.
         turn: the view is turned by up to so many degrees.
+        erase: a random rectangle of the view is blotted out, its sides up to this share of the view's; 0: none.
         backbone: the network below; the paper's is `vgg` and, for its best scores, `resnet101`.
         head: `attention` to scale (paper), or one scale: `aspp` (DeepLabv2), a `plain` classifier (DeepLab-LargeFOV),
             or `subpixel`, a classifier of 2 x 2 pixels a feature, for `small`.
@@ -111,6 +112,7 @@ class ParseConfig:
     shift: float = 1.0
     stretch: float = 0.0
     turn: float = 0.0
+    erase: float = 0.0
     mirror: bool = True
     color: float = 0.0
     backbone: BackboneName = "small"

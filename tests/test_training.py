@@ -27,10 +27,12 @@ from pgkt_jax.train.optim import adam, sgd
 from pgkt_jax.train.sharding import data_mesh, split
 from pgkt_jax.train.state import TrainState
 from pgkt_jax.train.views import (
+    beyond,
     color_jitter,
     fitted_box,
     inside,
     jittered_box,
+    random_rectangle,
     see,
     see_classes,
     turn,
@@ -227,6 +229,19 @@ def test_colours_vary_by_key_within_their_range_and_not_at_all_at_strength_zero(
     tints = np.asarray(jax.vmap(lambda key: color_jitter(key, grey, 0.4))(KEYS))[:, 0, 0]
     assert np.abs(tints.mean(0) - 0.2).max() < 0.1  # neither darker nor tinted on average
     assert np.ptp(tints - tints.mean(-1, keepdims=True)) > 0.2  # a colour cast
+
+
+def test_the_same_rectangle_is_blotted_out_at_every_resolution():
+    rectangles = np.asarray(jax.vmap(lambda key: random_rectangle(key, 0.4))(KEYS))
+    sides_of = rectangles[:, 2:] - rectangles[:, :2]
+    assert sides_of.min() > 0.1 - 1e-3
+    assert 0.39 < sides_of.max() < 0.4 + 1e-3
+    for rectangle in rectangles[:5]:
+        fine = np.asarray(beyond(jnp.asarray(rectangle), (80, 160)))
+        coarse = np.asarray(beyond(jnp.asarray(rectangle), (40, 80)))
+        x0, y0, x1, y1 = np.clip(rectangle, 0, 1)
+        assert abs((~fine).mean() - (x1 - x0) * (y1 - y0)) < 0.02
+        assert (coarse == fine.reshape(40, 2, 80, 2).mean((1, 3)).round()).mean() > 0.97
 
 
 def test_without_shift_a_box_keeps_its_centre():

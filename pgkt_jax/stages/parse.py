@@ -20,7 +20,7 @@ from pgkt_jax.nets.deeplab import DeepLab
 from pgkt_jax.nets.layers import resize
 from pgkt_jax.nets.parser import parser
 from pgkt_jax.nets.pretrained import load_weights
-from pgkt_jax.skeleton import Skeleton
+from pgkt_jax.skeleton import IGNORE, Skeleton
 from pgkt_jax.stages.evaluate import Labels, both_ways, masks_to_labels, predict, score_people
 from pgkt_jax.stages.feed import feed
 from pgkt_jax.train.checkpoint import Checkpoints, check_people
@@ -30,7 +30,17 @@ from pgkt_jax.train.optim import adam, sgd
 from pgkt_jax.train.run_folder import save_skeleton
 from pgkt_jax.train.sharding import check_batch
 from pgkt_jax.train.state import TrainState
-from pgkt_jax.train.views import color_jitter, fitted_box, jittered_box, see, see_classes, turn, turn_classes
+from pgkt_jax.train.views import (
+    beyond,
+    color_jitter,
+    fitted_box,
+    jittered_box,
+    random_rectangle,
+    see,
+    see_classes,
+    turn,
+    turn_classes,
+)
 from pgkt_jax.typing import Array, Float, Key, UInt8
 
 
@@ -57,7 +67,7 @@ def parse_step(config: ParseConfig, skeleton: Skeleton) -> Any:
     """The training step: fresh views of every sample, one update by `parsing_loss`. Pure; jit it."""
 
     def view(person: People, key: Key[Array, ""], grid: tuple[int, int]) -> tuple[Array, Array]:
-        box_key, color_key, turn_key = jax.random.split(key, 3)
+        box_key, color_key, turn_key, erase_key = jax.random.split(key, 4)
         box = fitted_box(person.sizes, config.size)
         box = jittered_box(box_key, box, config.zoom, shift=config.shift, stretch=config.stretch, mirror=config.mirror)
         image = see(person.images, person.sizes, box, config.size)
@@ -65,6 +75,10 @@ def parse_step(config: ParseConfig, skeleton: Skeleton) -> Any:
         if config.turn:
             angle = jnp.deg2rad(jax.random.uniform(turn_key, minval=-config.turn, maxval=config.turn))
             image, classes = turn(image, angle), turn_classes(classes, angle)
+        if config.erase:
+            hole = random_rectangle(erase_key, config.erase)
+            image = jnp.where(beyond(hole, config.size)[..., None], image, 0)
+            classes = jnp.where(beyond(hole, grid), classes, jnp.uint8(IGNORE))
         return color_jitter(color_key, image, config.color), classes
 
     def step(state: TrainState, _: None, batch: People) -> tuple[TrainState, dict[str, jax.Array]]:

@@ -11,7 +11,7 @@ from jax.scipy.ndimage import map_coordinates
 
 from pgkt_jax.geometry import box_pixels, crop_image, crop_label_map
 from pgkt_jax.skeleton import IGNORE, Skeleton
-from pgkt_jax.typing import Array, Float, Int, Key, UInt8
+from pgkt_jax.typing import Array, Bool, Float, Int, Key, UInt8
 
 
 def whole_box(size: Int[Array, "2"]) -> Float[Array, "4"]:
@@ -112,6 +112,21 @@ def turn_classes(classes: UInt8[Array, "H W"], angle: Float[Array, ""]) -> UInt8
     x, y = turned_pixels(angle, (classes.shape[0], classes.shape[1]))
     nearest = map_coordinates(classes.astype(jnp.float32), [y, x], order=0, mode="constant", cval=float(IGNORE))
     return nearest.astype(jnp.uint8)
+
+
+def random_rectangle(key: Key[Array, ""], largest: float) -> Float[Array, "4"]:
+    """A rectangle (x0, y0, x1, y1) in shares of a view: its middle anywhere, its sides .1 to `largest`."""
+    middle_key, sides_key = jax.random.split(key)
+    middle = jax.random.uniform(middle_key, (2,))
+    half = jax.random.uniform(sides_key, (2,), minval=0.1, maxval=largest) / 2
+    return jnp.concatenate([middle - half, middle + half])
+
+
+def beyond(rectangle: Float[Array, "4"], size: tuple[int, int]) -> Bool[Array, "H W"]:
+    """Which pixels of a view of `size` (H, W) lie beyond a rectangle given in shares of it."""
+    x, y = box_pixels(jnp.array([0.0, 0, 1, 1]), size)
+    x0, y0, x1, y1 = rectangle
+    return (x < x0) | (x > x1) | (y < y0) | (y > y1)
 
 
 def see(
