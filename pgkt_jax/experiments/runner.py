@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -74,15 +74,15 @@ class Runner:
 
     Args:
         folder: gets `runs/`, a folder a training, and `scores/`.
-        most: of every kind of people, take so many at most.
+        most: see `splits_of`.
         weights: a file to start from, by the name of a parsing network's backbone.
     """
 
     def __init__(self, folder: Path, *, most: int | None = None, weights: Mapping[str, str] | None = None):
-        self.folder, self._most, self._weights = folder, most, weights or {}
-        self.people = lru_cache(maxsize=2)(self._people)  # they can be large, too
+        self.folder, self._weights = folder, weights or {}
+        self.people = lru_cache(maxsize=2)(partial(splits_of, most=most))  # the last ones: they can be large
         self._digest = lru_cache(maxsize=None)(self._digest_of)
-        self._refined = lru_cache(maxsize=1)(self._trained_refiner)  # the last one
+        self._refined = lru_cache(maxsize=1)(self._trained_refiner)
 
     def check(self, trials: Sequence[Trial]) -> None:
         """Opens the data of all trials and says what would fail later; raises as `splits_of` and `check_run`."""
@@ -110,20 +110,6 @@ class Runner:
         return sum(json.loads(path.read_text())["seconds"] for path in self.folder.glob("runs/*/time.json"))
 
     # ---- whose people ----
-
-    def _people(self, data: DataConfig) -> Splits:
-        """The people of a run; of those known by keypoints only the last ones, with other data sets' among them."""
-        splits, most = splits_of(data), self._most
-        if most is None:
-            return splits
-        return replace(
-            splits,
-            labelled=splits.labelled[:most],
-            keypoints_only=splits.keypoints_only[-most:],
-            hidden=splits.hidden[-most:],
-            val=splits.val[:most],
-            test=splits.test[:most],
-        )
 
     def _digest_of(self, data: DataConfig, group: str) -> str:
         splits = self.people(data)

@@ -23,7 +23,7 @@ class Scale:
         networks: of Table 3.
         labels: the numbers of masks that labels are varied over.
         seeds: how many, unless said otherwise.
-        most: of every kind of people, so many at most.
+        most: people of every split of every data set.
         evidence: whether the figures say anything about the method.
     """
 
