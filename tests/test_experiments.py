@@ -74,6 +74,9 @@ def test_rows_are_means_with_their_range_and_smoke_is_never_judged():
     assert found.verdicts() == ["held: 25 masks, semi above 25 masks, full (+8.0 mIoU)"]
     assert found.closed() == ["25 masks: keypoints close 80 % of the gap to all masks"]
     assert outcome(LABELS, evidence=False).verdicts()[0].startswith("no evidence:")
+    priors = {row.name: [0.5, 0.6] for row in EXPERIMENTS["figure7"](Setup(Config(), {}, (25,))).rows}
+    (line,) = outcome(priors, name="figure7").verdicts()
+    assert line == "open: refinement with part-level prior above refinement without prior (+0.0 mIoU)"
 
 
 def test_the_papers_means_are_those_of_its_classes():

@@ -39,6 +39,8 @@ def main(arguments: Sequence[str]) -> None:
         raise ValueError(f"--seeds {seeds}: at least one is needed")
     experiments = {name: EXPERIMENTS[name](_setup(chosen, scale)) for name in chosen.names or EXPERIMENTS}
     jax.config.update("jax_compilation_cache_dir", str(chosen.out / "compiled"))
+    # Of a smoke run nearly all is compilation.
+    jax.config.update("jax_disable_most_optimizations", not scale.evidence)
     runner = Runner(chosen.out, most=scale.most, weights=_weights(chosen.weights))
     runner.check([row.trial for experiment in experiments.values() for row in experiment.rows if row.trial])
     outcomes: list[Outcome] = []

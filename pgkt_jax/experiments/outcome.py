@@ -66,8 +66,8 @@ class Outcome:
     def _verdict(self, higher: str, lower: str) -> str:
         ours = self.values(higher), self.values(lower)
         verdict = judge(*ours) if self.evidence else "no evidence"
-        points = 100 * (_mean(ours[0]) - _mean(ours[1]))
-        return f"{verdict}: {higher} above {lower} ({points:+.1f} mIoU)".replace("-", "\N{MINUS SIGN}")
+        points = f"{100 * (_mean(ours[0]) - _mean(ours[1])):+.1f}".replace("-", "\N{MINUS SIGN}")
+        return f"{verdict}: {higher} above {lower} ({points} mIoU)"
 
     def closed(self) -> list[str]:
         """A line for every gap that keypoints close."""
