@@ -108,11 +108,11 @@ FULL, SEMI = "full", "semi"
 
 def table1(setup: Setup) -> Experiment:
     names = {0: FULL} | {percent: f"semi, {percent} % of the keypoints" for percent in (40, 70, 100)}
+    full = setup.trial.but(supervision="full")
     rows = [
-        Row(name, setup.trial.but(supervision="semi" if percent else "full", share=percent / 100),
-            paper.TABLE_1[percent])
+        Row(name, setup.trial.but(share=percent / 100) if percent else full, paper.TABLE_1[percent])
         for percent, name in names.items()
-    ]  # fmt: skip
+    ]
     return Experiment(
         "Table 1: how many people with keypoints only",
         "Parsing networks that learn from all masks (full), and from them and 40, 70 and 100 % of the people with "
