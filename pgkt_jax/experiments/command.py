@@ -37,11 +37,12 @@ def main(arguments: Sequence[str]) -> None:
     seeds = scale.seeds if chosen.seeds is None else chosen.seeds
     if seeds < 1:
         raise ValueError(f"--seeds {seeds}: at least one is needed")
+    weights = _weights(chosen.weights)
     experiments = {name: EXPERIMENTS[name](_setup(chosen, scale)) for name in chosen.names or EXPERIMENTS}
     jax.config.update("jax_compilation_cache_dir", str(chosen.out / "compiled"))
     # Of a smoke run nearly all is compilation.
     jax.config.update("jax_disable_most_optimizations", not scale.evidence)
-    runner = Runner(chosen.out, most=scale.most, weights=_weights(chosen.weights))
+    runner = Runner(chosen.out, most=scale.most, weights=weights)
     runner.check([row.trial for experiment in experiments.values() for row in experiment.rows if row.trial])
     outcomes: list[Outcome] = []
     for name, experiment in experiments.items():
