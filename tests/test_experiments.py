@@ -29,6 +29,17 @@ ROOT = Path(__file__).parent.parent
 COUNTS = {"train": 7, "val": 2, "test": 3, "poses": 5}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _usual_compilation_afterwards():
+    """The command sets where compiled programs are kept, and at smoke that none is optimised."""
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+    yield
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
+    jax.config.update("jax_compilation_cache_dir", None)
+    jax.config.update("jax_disable_most_optimizations", False)
+    reset_cache()
+
+
 # --- What may be said -----------------------------------------------------------------------------
 
 
@@ -202,14 +213,10 @@ def run(request, people, tmp_path_factory):
     """One figure at smoke; most of the time is compilation."""
     out = tmp_path_factory.mktemp("tables")
     arguments = [request.param, "--data", str(people), "--labels", "6", "--out", str(out)]
-    options = {"jax_compilation_cache_dir": None, "jax_disable_most_optimizations": False}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
         command.main(arguments)
-    yield SimpleNamespace(out=out, arguments=arguments, csv=out / f"{request.param}.csv")
-    for name, value in options.items():
-        jax.config.update(name, value)
-    reset_cache()
+    return SimpleNamespace(out=out, arguments=arguments, csv=out / f"{request.param}.csv")
 
 
 def lines_of(run):
