@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> None:
         outcomes.append(Outcome(name, experiment, scores, scale.evidence))
         _tell(outcomes[-1], chosen.out, chosen.scale)
         lead = [
-            f"Scale {chosen.scale}, {seeds} seed{'s' * (seeds > 1)} (0 to {seeds - 1}), {device()}, "
+            f"Scale {chosen.scale}, seeds {', '.join(map(str, range(seeds)))}, {device()}, "
             f"{runner.seconds() / 60:.1f} minutes of training and labelling in all.",
             JUDGED if scale.evidence else NO_EVIDENCE,
         ]

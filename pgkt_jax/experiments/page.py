@@ -61,6 +61,7 @@ def _section(outcome: Outcome, runner: Runner, settings: Mapping[str, Any]) -> l
         settings={**dataclasses.asdict(trial.config), **settings},
         notes=[*outcome.verdicts(), *outcome.closed(), JUDGED if outcome.evidence else NO_EVIDENCE],
         curves=outcome.charts(runner.curve),
+        curves_title="Plots",
     )
 
 

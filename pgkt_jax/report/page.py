@@ -85,6 +85,7 @@ def report_body(
     settings: Mapping[str, Any] | None = None,
     notes: Sequence[str] = (),
     curves: Sequence[Chart] = (),
+    curves_title: str = "Training",
 ) -> list[str]:
     """The HTML of a report, for a page of its own or one of several in a page.
 
@@ -98,7 +99,8 @@ def report_body(
         gallery: the pictures, a row for each person.
         settings: whatever fixes the numbers; nested mappings become dotted names.
         notes: remarks for below the table.
-        curves: training curves.
+        curves: of the training, or whatever else `curves_title` says.
+        curves_title: heading of the curves.
 
     Raises:
         ValueError: classes and palette differ in length, or a picture is not uint8[H, W, 3].
@@ -110,7 +112,7 @@ def report_body(
         _legend(classes, palette),
         _section("Scores", _bars(rows) + _table(rows, classes, palette) + _notes(notes), rows),
         _section("Pictures", "".join(map(_gallery_row, gallery)), gallery),
-        _section("Training", f'<div class="charts">{"".join(map(chart_figure, curves))}</div>', curves),
+        _section(curves_title, f'<div class="charts">{"".join(map(chart_figure, curves))}</div>', curves),
         _settings(settings or {}),
     ]
 
