@@ -3,7 +3,8 @@ table fills.
 
     pgkt tables --scale smoke
 
-Hardware: two CPU cores, MINUTES. The scores say nothing: expect little above what background alone gives.
+Hardware: a CPU. Tables 1 and 2 and Figure 5 took two minutes of one core together, all else has not been timed. The
+scores say nothing: expect a test mIoU of about .06.
 """
 
 from pgkt_jax.config import Config, DataConfig, ParseConfig, RefineConfig
