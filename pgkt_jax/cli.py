@@ -4,7 +4,6 @@ CONFIG is a Python file that holds one `CONFIG`, or its name in `configs/`. Ever
 line (`--data.people FOLDER --refine.steps 2000`), which needs tyro; without tyro the file is taken as it is.
 """
 
-import runpy
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,8 +11,9 @@ from pathlib import Path
 import jax
 
 from pgkt_jax.bench.commands import main as bench
-from pgkt_jax.config import Config
+from pgkt_jax.config import Config, load_config
 from pgkt_jax.data.builders.build import main as build_data
+from pgkt_jax.experiments.command import main as tables
 from pgkt_jax.nets.pretrained.command import main as import_weights
 from pgkt_jax.stages import commands
 from pgkt_jax.stages.predict_command import main as predict
@@ -32,6 +32,8 @@ commands
   bench step    [--field value ...] a training step that makes its priors against one that reads them
   bench refine | parse | synthesize [--field value ...]
                people a second and share of the matrix rate of a training step or of labelling, beside PyTorch
+  tables [NAME...] --data DATA --scale smoke|cpu|paper [--seeds N] [--out DIR]
+               the paper's tables and figures, run here and printed beside the paper's own
   import-weights FILE --net NAME    weights of torchvision, Caffe, TensorFlow or pix2pix into a file to start from
 
 CONFIG is a file or its name in configs/. Results go to runs/NAME unless --out says otherwise.
@@ -42,7 +44,8 @@ CONFIG is a file or its name in configs/. Results go to runs/NAME unless --out s
 """
 
 TOOLS: dict[str, Callable[[Sequence[str]], None]] = {
-    "build-data": build_data, "predict": predict, "bench": bench, "import-weights": import_weights
+    "build-data": build_data, "predict": predict, "bench": bench, "tables": tables,
+    "import-weights": import_weights,
 }  # fmt: skip
 """Commands that take no config; each reads its own arguments."""
 
@@ -94,25 +97,6 @@ def _run(command: Callable[[Config, Path], None], name: str, rest: list[str]) ->
     # full, semi and all are one program: compiled once, and not again when a run is resumed.
     jax.config.update("jax_compilation_cache_dir", str(folder / "compiled"))
     command(config, folder)
-
-
-def load_config(name: str) -> tuple[Path, Config]:
-    """The file of a config and its `CONFIG`.
-
-    Raises:
-        ValueError: there is no such file, it cannot be run, or it holds no `CONFIG`.
-    """
-    path = next((p for p in (Path(name), Path("configs") / f"{name}.py") if p.is_file()), None)
-    if path is None:
-        known = ", ".join(sorted(p.stem for p in Path("configs").glob("*.py"))) or "none here"
-        raise ValueError(f"there is no config {name!r}: give a Python file, or one of configs/ ({known})")
-    try:
-        config = runpy.run_path(str(path)).get("CONFIG")
-    except Exception as error:  # anything that the code in the file can raise
-        raise ValueError(f"{path}: {type(error).__name__}: {error}") from error
-    if not isinstance(config, Config):
-        raise ValueError(f"{path}: CONFIG = pgkt_jax.config.Config(...) is missing")
-    return path, config
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """What can be set, and the paper's settings as defaults. Frozen; read from the command line by tyro."""
 
+import runpy
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 PriorKind = Literal["part-level", "skeleton", "none"]
@@ -147,3 +149,22 @@ class Config:
     data: DataConfig = field(default_factory=DataConfig)
     refine: RefineConfig = field(default_factory=RefineConfig)
     parse: ParseConfig = field(default_factory=ParseConfig)
+
+
+def load_config(name: str) -> tuple[Path, Config]:
+    """The file of a config and its `CONFIG`.
+
+    Raises:
+        ValueError: there is no such file, it cannot be run, or it holds no `CONFIG`.
+    """
+    path = next((p for p in (Path(name), Path("configs") / f"{name}.py") if p.is_file()), None)
+    if path is None:
+        known = ", ".join(sorted(p.stem for p in Path("configs").glob("*.py"))) or "none here"
+        raise ValueError(f"there is no config {name!r}: give a Python file, or one of configs/ ({known})")
+    try:
+        config = runpy.run_path(str(path)).get("CONFIG")
+    except Exception as error:  # anything that the code in the file can raise
+        raise ValueError(f"{path}: {type(error).__name__}: {error}") from error
+    if not isinstance(config, Config):
+        raise ValueError(f"{path}: CONFIG = pgkt_jax.config.Config(...) is missing")
+    return path, config

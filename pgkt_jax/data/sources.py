@@ -1,7 +1,7 @@
 """Where the people of a run are read from, and who of them keeps a mask."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -33,12 +33,41 @@ def open_people(data: str) -> Source:
     return read_people_folder(root)
 
 
-def splits_of(config: DataConfig) -> Splits:
-    """The people that a run is set to; raises as `open_people` and `read_splits`."""
-    source = open_people(config.people)
+@dataclass(frozen=True)
+class Few:
+    """The first `most` people of every split of a data set."""
+
+    source: Source
+    most: int
+
+    @property
+    def skeleton(self) -> Skeleton:
+        return self.source.skeleton
+
+    @property
+    def splits(self) -> Mapping[str, int]:
+        return {name: min(count, self.most) for name, count in self.source.splits.items()}
+
+    def split(self, name: str) -> Sequence[Person]:
+        return self.source.split(name)[: self.most]
+
+
+def splits_of(config: DataConfig, *, most: int | None = None) -> Splits:
+    """The people that a run is set to; raises as `open_people` and `read_splits`.
+
+    Args:
+        config: says whose.
+        most: of every split of every data set, take the first so many at most.
+    """
+
+    def opened(data: str) -> Source:
+        return open_people(data) if most is None else Few(open_people(data), most)
+
+    source = opened(config.people)
+    more = [(data, opened(data)) for data in config.poses]
     return read_splits(
         source,
-        more_poses=joined(*(group for data in config.poses for group in _everybody(data, source.skeleton))),
+        more_poses=joined(*(group for data, other in more for group in _everybody(data, other, source.skeleton))),
         labels=config.labels,
         max_side=config.max_side,
         all_visible=config.all_visible,
@@ -46,9 +75,8 @@ def splits_of(config: DataConfig) -> Splits:
     )
 
 
-def _everybody(data: str, skeleton: Skeleton) -> Iterator[Sequence[Person]]:
+def _everybody(data: str, source: Source, skeleton: Skeleton) -> Iterator[Sequence[Person]]:
     """All splits of a further data set."""
-    source = open_people(data)
     if source.skeleton != skeleton:
         raise ValueError(f"{data}: skeleton: is {source.skeleton.name!r}, that of --data.people {skeleton.name!r}")
     for name, count in source.splits.items():

@@ -62,8 +62,18 @@ def difference_card(label: str, row: Row, base: Row) -> Card:
     return Card(label, value, f"{percent(low)} → {percent(high)}")
 
 
-def write_page(
-    path: str | os.PathLike[str],
+def write_page(path: str | os.PathLike[str], *, title: str, **content: Any) -> None:
+    """Write the report of one run, all of it or nothing; its folder is made, an older file replaced.
+
+    Args:
+        path: of the HTML file.
+        title: of the page.
+        content: see `report_body`, which says what it raises, too.
+    """
+    write_html(path, title, report_body(title=title, **content))
+
+
+def report_body(
     *,
     title: str,
     lead: str,
@@ -75,12 +85,12 @@ def write_page(
     settings: Mapping[str, Any] | None = None,
     notes: Sequence[str] = (),
     curves: Sequence[Chart] = (),
-) -> None:
-    """Write the report, all of it or nothing.
+    curves_title: str = "Training",
+) -> list[str]:
+    """The HTML of a report, for a page of its own or one of several in a page.
 
     Args:
-        path: of the HTML file; its folder is made, an older file replaced.
-        title: of the page.
+        title: its heading.
         lead: what was done and what came out; a blank line starts a paragraph.
         rows: the scores, as in `results.json` (see `pgkt_jax.report.table`).
         classes: every class, background among them, in the order of `palette`.
@@ -89,22 +99,22 @@ def write_page(
         gallery: the pictures, a row for each person.
         settings: whatever fixes the numbers; nested mappings become dotted names.
         notes: remarks for below the table.
-        curves: training curves.
+        curves: of the training, or whatever else `curves_title` says.
+        curves_title: heading of the curves.
 
     Raises:
         ValueError: classes and palette differ in length, or a picture is not uint8[H, W, 3].
     """
     if len(classes) != len(palette):
         raise ValueError(f"{len(classes)} classes, but {len(palette)} colours")
-    body = [
+    return [
         f"<header><h1>{escape(title)}</h1>{_lead(lead)}{_cards(cards)}</header>",
         _legend(classes, palette),
         _section("Scores", _bars(rows) + _table(rows, classes, palette) + _notes(notes), rows),
         _section("Pictures", "".join(map(_gallery_row, gallery)), gallery),
-        _section("Training", f'<div class="charts">{"".join(map(chart_figure, curves))}</div>', curves),
+        _section(curves_title, f'<div class="charts">{"".join(map(chart_figure, curves))}</div>', curves),
         _settings(settings or {}),
     ]
-    write_html(path, title, body)
 
 
 # ---- text ----

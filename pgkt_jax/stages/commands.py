@@ -5,27 +5,24 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import jax
-
 from pgkt_jax.config import Config, RefineConfig
 from pgkt_jax.data.batch import stack_people
 from pgkt_jax.data.folder import read_people_folder
 from pgkt_jax.data.person import joined
 from pgkt_jax.data.sources import splits_of
 from pgkt_jax.data.splits import Splits
-from pgkt_jax.prior import PoseBank
 from pgkt_jax.report.table import format_table
-from pgkt_jax.stages.evaluate import predict, score_people, write_results
-from pgkt_jax.stages.parse import parsed_labels, train_parsing, trained_parser
+from pgkt_jax.stages.chain import Parsed, Refined, parsed, refined, synthesized
+from pgkt_jax.stages.evaluate import score_people, write_results
+from pgkt_jax.stages.parse import trained_parser
 from pgkt_jax.stages.priors import KS, prior_labels, stick_labels
 from pgkt_jax.stages.quickstart import quickstart
-from pgkt_jax.stages.refine import bank_of, train_refinement
-from pgkt_jax.stages.synthesize import SPLIT, synthesize
-from pgkt_jax.train.state import TrainState
+from pgkt_jax.stages.refine import bank_of
+from pgkt_jax.stages.synthesize import SPLIT
 
 
-def _refiner(config: RefineConfig, splits: Splits, folder: Path) -> tuple[TrainState, PoseBank]:
-    return train_refinement(config, splits, folder / f"refine-{config.prior}")
+def _refined(config: RefineConfig, splits: Splits, folder: Path) -> Refined:
+    return refined(config, splits, folder / f"refine-{config.prior}")
 
 
 def run_quickstart(config: Config, folder: Path) -> None:
@@ -49,28 +46,23 @@ def run_priors(config: Config, folder: Path) -> None:
 
 def run_refine(config: Config, folder: Path) -> None:
     """train the refinement network (--refine.prior part-level | skeleton | none)"""
-    _refiner(config.refine, splits_of(config.data), folder)
+    _refined(config.refine, splits_of(config.data), folder)
 
 
 def run_synthesize(config: Config, folder: Path) -> None:
     """part labels for people with keypoints only, by the folder's refinement network (trained first if need be)"""
     splits = splits_of(config.data)
-    state, bank = _refiner(config.refine, splits, folder)
-    ids = [person.id for person in splits.labelled]
-    synthesize(
-        config.refine, state, bank, splits.keypoints_only, folder / "synthesised", canvas=splits.canvas, bank_ids=ids
-    )
+    synthesized(_refined(config.refine, splits, folder), splits, folder / SPLIT)
 
 
 def run_parse(config: Config, folder: Path) -> None:
     """train the parsing network on masks and, where `synthesize` has left them, synthesised labels"""
     splits = splits_of(config.data)
-    synthesised = folder / "synthesised"
+    synthesised = folder / SPLIT
     extra = read_people_folder(synthesised).split(SPLIT) if synthesised.exists() else []
     name = "semi" if len(extra) else "full"
-    train_parsing(
-        config.parse, joined(splits.labelled, extra), splits, folder / f"parse-{name}", title=f"parse ({name})"
-    )
+    people = joined(splits.labelled, extra)
+    parsed(config.parse, people, splits, folder / f"parse-{name}", title=f"parse ({name})")
 
 
 def run_evaluate(config: Config, folder: Path) -> None:
@@ -81,11 +73,8 @@ def run_evaluate(config: Config, folder: Path) -> None:
         raise ValueError(f"{folder} holds no trained parsing network: train one with `pgkt parse`")
     state = trained_parser(config.parse, splits.skeleton, run)
     people = stack_people(splits.test, splits.canvas)
-    label = jax.jit(lambda state, batch: parsed_labels(config.parse, state, batch))
-    row = {
-        "name": "parsing",
-        **score_people(predict(lambda b: label(state, b), people), people, splits.skeleton),
-    }
+    labels = Parsed(config.parse, state).labels(people)
+    row = {"name": "parsing", **score_people(labels, people, splits.skeleton)}
     settings = {
         **dataclasses.asdict(config),
         "split": "test",

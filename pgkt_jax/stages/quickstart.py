@@ -1,41 +1,36 @@
 """The whole method on one data set: priors, refinement and its ablations, synthesis, parsing, and the report."""
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from pgkt_jax.config import Config, PriorKind
 from pgkt_jax.data.batch import People, stack_people
 from pgkt_jax.data.files import write_atomically
-from pgkt_jax.data.folder import read_people_folder
 from pgkt_jax.data.person import joined
 from pgkt_jax.data.pictures import encode_png
 from pgkt_jax.data.sources import splits_of
 from pgkt_jax.data.splits import Splits
-from pgkt_jax.geometry import image_box
-from pgkt_jax.prior import PoseBank, make_prior
+from pgkt_jax.prior import PoseBank
 from pgkt_jax.report.charts import Chart
-from pgkt_jax.report.figures import colorize, contact_sheet, draw_joints, overlay, prior_picture
+from pgkt_jax.report.figures import contact_sheet
 from pgkt_jax.report.page import GalleryRow, difference_card, gain_cards, write_page
 from pgkt_jax.report.table import format_table
-from pgkt_jax.stages.evaluate import predict, score_people, write_results
-from pgkt_jax.stages.parse import parsed_labels, train_parsing
+from pgkt_jax.stages.chain import Refined, check_run, parsed, refined, synthesized
+from pgkt_jax.stages.evaluate import score_people, write_results
+from pgkt_jax.stages.gallery import gallery, shown_rows
 from pgkt_jax.stages.priors import prior_labels, stick_labels
-from pgkt_jax.stages.refine import bank_of, check_refinement, refined_labels, train_refinement
-from pgkt_jax.stages.synthesize import SPLIT, synthesize
+from pgkt_jax.stages.refine import bank_of
+from pgkt_jax.stages.synthesize import SPLIT
 from pgkt_jax.train.log import read_metrics
-from pgkt_jax.train.sharding import check_batch
-from pgkt_jax.train.state import TrainState
 
 JOINTS, PIXELS = "photograph and joints", "photograph alone"
 PRIORS: tuple[PriorKind, ...] = ("part-level", "skeleton", "none")
-GALLERY, OVERVIEW = 8, 4
+OVERVIEW = 4
 
 
 @dataclass
@@ -62,42 +57,28 @@ def quickstart(config: Config, folder: Path) -> Results:
         ValueError: the data has problems, or the folder holds a run with other settings.
     """
     splits = splits_of(config.data)
-    check_refinement(config.refine, splits.labelled)
-    check_batch(config.parse.batch, "parse.batch")
+    check_run(config, splits)
     results = Results(splits, stack_people(splits.test, splits.canvas))
     bank = bank_of(splits.labelled, splits.skeleton)
     alone = prior_labels(bank, results.test, k=config.refine.k, method=config.refine.method)
     results.add("prior alone", JOINTS, alone)
     results.add("skeleton alone", JOINTS, stick_labels(splits.skeleton, results.test))
     refiners = {kind: _refine(config, results, kind, folder) for kind in PRIORS}
-    synthesize(
-        dataclasses.replace(config.refine, prior="part-level"), refiners["part-level"], bank, splits.keypoints_only,
-        folder / "synthesised", canvas=splits.canvas, bank_ids=[person.id for person in splits.labelled],
-    )  # fmt: skip
-    synthesised = read_people_folder(folder / "synthesised").split(SPLIT)
+    synthesised = synthesized(refiners["part-level"], splits, folder / SPLIT)
     parsers = {"full": [], "semi": synthesised, **({"all": splits.hidden} if splits.all_have_masks else {})}
     for name, extra in parsers.items():
         people = joined(splits.labelled, extra)
-        run = folder / f"parse-{name}"
-        state = train_parsing(config.parse, people, splits, run, title=f"parse ({name})")
-        results.add(f"parsing, {name}", PIXELS, _predict(parsed_labels, config.parse, state, results.test))
+        network = parsed(config.parse, people, splits, folder / f"parse-{name}", title=f"parse ({name})")
+        results.add(f"parsing, {name}", PIXELS, network.labels(results.test))
     _write(config, results, bank, folder)
     return results
 
 
-def _refine(config: Config, results: Results, kind: PriorKind, folder: Path) -> TrainState:
-    refine, splits = dataclasses.replace(config.refine, prior=kind), results.splits
-    run = folder / f"refine-{kind}"
-    state, bank = train_refinement(refine, splits, run)
+def _refine(config: Config, results: Results, kind: PriorKind, folder: Path) -> Refined:
+    network = refined(dataclasses.replace(config.refine, prior=kind), results.splits, folder / f"refine-{kind}")
     name = "refined, no prior" if kind == "none" else f"refined, {kind} prior"
-    results.add(name, JOINTS, _predict(refined_labels, refine, state, bank, results.test))
-    return state
-
-
-def _predict(labels_of: Callable[..., jax.Array], settings: Any, *arguments: Any) -> np.ndarray:
-    *fixed, people = arguments
-    label = jax.jit(lambda fixed, batch: labels_of(settings, *fixed, batch))
-    return predict(lambda batch: label(fixed, batch), people)
+    results.add(name, JOINTS, network.labels(results.test))
+    return network
 
 
 def _write(config: Config, results: Results, bank: PoseBank, folder: Path) -> None:
@@ -106,8 +87,8 @@ def _write(config: Config, results: Results, bank: PoseBank, folder: Path) -> No
     write_results(folder / "results.json", results.rows, settings)
     full, semi = results.row("parsing, full"), results.row("parsing, semi")
     upper = results.row("parsing, all") if results.splits.all_have_masks else None
-    gallery = _gallery(results, bank, config.refine.k)
-    write_atomically(folder / "overview.png", encode_png(_overview(gallery)))
+    strips = _strips(results, bank, config.refine.k)
+    write_atomically(folder / "overview.png", encode_png(_overview(strips)))
     with_prior = results.row("refined, part-level prior")
     write_page(
         folder / "report.html",
@@ -126,7 +107,7 @@ def _write(config: Config, results: Results, bank: PoseBank, folder: Path) -> No
             difference_card("prior above no prior", with_prior, results.row("refined, no prior")),
             difference_card("refined above prior", with_prior, results.row("prior alone")),
         ],
-        gallery=gallery,
+        gallery=strips,
         settings=settings,
         notes=NOTES,
         curves=[_curves("Refinement", folder, "refine-"), _curves("Parsing", folder, "parse-")],
@@ -135,10 +116,10 @@ def _write(config: Config, results: Results, bank: PoseBank, folder: Path) -> No
     print(f"\n{folder / 'results.json'}\n{folder / 'report.html'}")
 
 
-def _overview(gallery: list[GalleryRow]) -> np.ndarray:
+def _overview(strips: list[GalleryRow]) -> np.ndarray:
     """One picture of the whole way, for a README: joints, prior, refined label, parse, truth."""
     captions = ("photograph, joints", "part-level prior", "refined, part-level prior", "parsing, semi", "truth")
-    people = [dict(row.pictures) for row in gallery[:OVERVIEW]]
+    people = [dict(row.pictures) for row in strips[:OVERVIEW]]
     shown = ("joints", "prior", "refined", "parsed (no joints)", "truth")
     return contact_sheet([[p[name] for name in captions] for p in people], captions=shown)
 
@@ -166,28 +147,7 @@ def _curves(title: str, folder: Path, prefix: str) -> Chart:
     return Chart(f"{title}: validation mIoU", points)
 
 
-def _gallery(results: Results, bank: PoseBank, k: int) -> list[GalleryRow]:
-    """A few test people, evenly through the split, with every method's label beside the truth."""
-    skeleton, people = results.splits.skeleton, results.splits.test
-    chosen = np.unique(np.linspace(0, len(people) - 1, GALLERY).astype(int))
-    canvas = results.splits.canvas
-    prior = jax.jit(lambda joints, visible, box: make_prior(bank, joints, visible, box, size=canvas, k=k))
-    box = jnp.array(image_box(canvas))
-    rows = []
-    for i in chosen:
-        person = people[i]
-        height, width = person.image.shape[:2]
-        masks = np.asarray(prior(results.test.joints[i], results.test.visible[i], box))[:height, :width]
-        truth = skeleton.class_lut[person.label_map] if person.label_map is not None else None
-        pictures: list[tuple[str, np.ndarray]] = [
-            ("photograph, joints", draw_joints(person.image, person.joints, person.visible, skeleton)),
-            ("part-level prior", prior_picture(masks, skeleton.palette)),
-            *(
-                (name, overlay(person.image, labels[i, :height, :width], skeleton.palette))
-                for name, labels in results.labels.items()
-                if name not in ("prior alone", "skeleton alone")
-            ),
-            *([] if truth is None else [("truth", colorize(truth, skeleton.palette))]),
-        ]
-        rows.append(GalleryRow(person.id, pictures))
-    return rows
+def _strips(results: Results, bank: PoseBank, k: int) -> list[GalleryRow]:
+    rows = shown_rows(results.test.size)
+    shown = {name: labels[rows] for name, labels in results.labels.items() if not name.endswith(" alone")}
+    return gallery(results.splits, shown, bank=bank, k=k)

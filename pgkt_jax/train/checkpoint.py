@@ -100,8 +100,12 @@ def check_people(folder: Path, people: Sequence[Person]) -> None:
     if not (folder / "checkpoints").exists():
         (folder / "trained_on.json").unlink(missing_ok=True)  # of a run that never began
     folder.mkdir(parents=True, exist_ok=True)
-    values = [(person.image, person.label_map, person.joints, person.visible) for person in people]
-    check_config(folder / "trained_on.json", _TrainedOn(len(people), digest(values)))
+    check_config(folder / "trained_on.json", _TrainedOn(len(people), people_digest(people)))
+
+
+def people_digest(people: Sequence[Person]) -> str:
+    """Twelve hexadecimal digits that stand for photographs, label maps and joints, in this order of people."""
+    return digest([(person.image, person.label_map, person.joints, person.visible) for person in people])
 
 
 def digest(tree: Any) -> str:

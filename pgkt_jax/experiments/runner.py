@@ -1,0 +1,246 @@
+"""Runs trials: whatever two of them have in common is trained once, and nothing that is finished is run again.
+
+A training's folder is named by a hash of its settings and of everything it trains on, so that tables share it and a
+killed run goes on in it. So is a score's file, by the training, the settings of the test, and the people tested.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from pgkt_jax.config import DataConfig, ParseConfig, RefineConfig
+from pgkt_jax.data.batch import stack_people
+from pgkt_jax.data.files import write_atomically
+from pgkt_jax.data.person import LazyPeople, Person, joined
+from pgkt_jax.data.sources import splits_of
+from pgkt_jax.data.splits import Splits
+from pgkt_jax.experiments.noise import noisy
+from pgkt_jax.experiments.trial import Trial
+from pgkt_jax.stages.chain import Parsed, Refined, check_run, parsed, refined, synthesized
+from pgkt_jax.stages.evaluate import score_people
+from pgkt_jax.stages.gallery import shown_rows
+from pgkt_jax.train.checkpoint import people_digest
+from pgkt_jax.train.log import read_metrics
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a trial came to.
+
+    Attributes:
+        key: names the score's files.
+        training: the name of the folder of the network that was scored.
+        miou, iou: on split test, mean and by class, 0 to 1; NaN where a class is nowhere.
+        val_miou: on split val, at the end of training.
+        masks, keypoints: how many people with masks, and with joints only, the network has learnt from.
+        seconds, device: what the training took, and where it ran.
+    """
+
+    key: str
+    training: str
+    miou: float
+    iou: Mapping[str, float]
+    val_miou: float
+    masks: int
+    keypoints: int
+    seconds: float
+    device: str
+
+
+@dataclass(frozen=True)
+class Names:
+    """Of the folders of a trial: everything that decides what is in them, hashed."""
+
+    refine: str
+    synthesised: str
+    parse: str
+    score: str
+
+
+class Runner:
+    """Runs trials below one folder.
+
+    Args:
+        folder: gets `runs/`, a folder a training, and `scores/`.
+        most: see `splits_of`.
+        weights: a file to start from, by the name of a parsing network's backbone.
+    """
+
+    def __init__(self, folder: Path, *, most: int | None = None, weights: Mapping[str, str] | None = None):
+        self.folder, self._weights = folder, weights or {}
+        self.people = lru_cache(maxsize=2)(partial(splits_of, most=most))  # the last ones: they can be large
+        self._digest = lru_cache(maxsize=None)(self._digest_of)
+        self._refined = lru_cache(maxsize=1)(self._trained_refiner)
+
+    def check(self, trials: Sequence[Trial]) -> None:
+        """Opens the data of all trials and says what would fail later; raises as `splits_of` and `check_run`."""
+        for trial in trials:
+            check_run(trial.config, self.people(trial.config.data))
+
+    def score(self, trial: Trial) -> Score:
+        """Trains what has not been trained, scores what has not been scored."""
+        trial = self._started(trial)
+        names = self.names(trial)
+        path = self.folder / "scores" / f"{names.score}.json"
+        return _read_score(path) if path.exists() else self._scored(trial, names, path)
+
+    def labels(self, score: Score) -> np.ndarray:
+        """Class ids uint8[N, H, W] of the people of split test that are shown, see `gallery.shown_rows`."""
+        with np.load(self.folder / "scores" / f"{score.key}.npz") as arrays:
+            return arrays["labels"]
+
+    def curve(self, score: Score) -> list[tuple[int, float]]:
+        """(step, val mIoU) over the training of the network that was scored."""
+        return [(int(row["step"]), row["miou"]) for row in read_metrics(self._run(score.training) / "metrics.jsonl")]
+
+    def seconds(self) -> float:
+        """What all trainings below the folder took together."""
+        return sum(json.loads(path.read_text())["seconds"] for path in self.folder.glob("runs/*/time.json"))
+
+    # ---- whose people ----
+
+    def _digest_of(self, data: DataConfig, group: str) -> str:
+        splits = self.people(data)
+        return people_digest(_everything(splits) if group == "all" else getattr(splits, group))
+
+    def _started(self, trial: Trial) -> Trial:
+        weights = self._weights.get(trial.config.parse.backbone)
+        return trial if weights is None else trial.but(parse={"weights": weights})
+
+    # ---- names ----
+
+    def names(self, trial: Trial) -> Names:
+        """The names of a trial's folders."""
+        data, refine, parse = trial.config.data, trial.config.refine, trial.config.parse
+        labelled, val = self._digest(data, "labelled"), self._digest(data, "val")
+        first = _name("refine", dataclasses.asdict(refine), labelled, val)
+        noise = [trial.noise, refine.seed] if trial.noise else 0
+        labels = _name("synthesised", first, self._digest(data, "keypoints_only"), noise)
+        if trial.supervision == "semi":
+            people = [labelled, labels, trial.share]
+        else:
+            people = [labelled if trial.supervision == "full" else self._digest(data, "all")]
+        second = _name("parse", dataclasses.asdict(_training(parse)), people, val)
+        tested = [first] if trial.network == "refine" else [second, dataclasses.asdict(parse)]
+        return Names(first, labels, second, _name("score", tested, self._digest(data, "test")))
+
+    def _run(self, name: str) -> Path:
+        return self.folder / "runs" / name
+
+    # ---- the chain ----
+
+    def _scored(self, trial: Trial, names: Names, path: Path) -> Score:
+        splits = self.people(trial.config.data)
+        network: Refined | Parsed
+        if trial.network == "refine":
+            network = self._refined(trial.config.data, trial.config.refine, names.refine)
+            training, counts = names.refine, (len(splits.labelled), 0)
+        else:
+            (network, counts), training = self._parsed(trial, names), names.parse
+        test = stack_people(splits.test, splits.canvas)
+        labels = network.labels(test)
+        found = score_people(labels, test, splits.skeleton)
+        told = json.loads((self._run(training) / "time.json").read_text())
+        score = Score(
+            key=names.score, training=training, miou=found["miou"], iou=found["iou"],
+            val_miou=read_metrics(self._run(training) / "metrics.jsonl")[-1]["miou"],
+            masks=counts[0], keypoints=counts[1], seconds=told["seconds"], device=told["device"],
+        )  # fmt: skip
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(path.with_suffix(".npz"), labels=labels[shown_rows(test.size)])
+        _write_score(path, score)  # last: a score that is there has its labels
+        return score
+
+    def _trained_refiner(self, data: DataConfig, refine: RefineConfig, name: str) -> Refined:
+        with _clocked(self._run(name)):
+            return refined(refine, self.people(data), self._run(name))
+
+    def _parsed(self, trial: Trial, names: Names) -> tuple[Parsed, tuple[int, int]]:
+        splits, parse = self.people(trial.config.data), trial.config.parse
+        people: Sequence[Person] = splits.labelled
+        extra: Sequence[Person] = []
+        if trial.supervision == "all":
+            people = _everything(splits)
+        elif trial.supervision == "semi":
+            extra = subset(self._synthesised(trial, names), trial.share)
+        folder, title = self._run(names.parse), f"parse ({trial.supervision})"
+        with _clocked(folder):
+            network = parsed(_training(parse), joined(people, extra), splits, folder, title=title)
+        return replace(network, config=parse), (len(people), len(extra))
+
+    def _synthesised(self, trial: Trial, names: Names) -> Sequence[Person]:
+        network = self._refined(trial.config.data, trial.config.refine, names.refine)
+        splits, folder = self.people(trial.config.data), self._run(names.synthesised)
+        people = noisy(splits.keypoints_only, trial.noise, seed=trial.config.refine.seed)
+        with _clocked(folder):
+            return synthesized(network, replace(splits, keypoints_only=people), folder)
+
+
+def _everything(splits: Splits) -> LazyPeople:
+    """Everybody with a mask, hidden from the run or not."""
+    return joined(splits.labelled, [person for person in splits.hidden if person.label_map is not None])
+
+
+def subset(people: Sequence[Person], share: float) -> LazyPeople:
+    """A share of the people, chosen at random, the same for every seed; a larger share holds the smaller ones."""
+    chosen = np.sort(np.random.default_rng(0).permutation(len(people))[: round(share * len(people))])
+    return LazyPeople(chosen.tolist(), people.__getitem__)
+
+
+def _training(parse: ParseConfig) -> ParseConfig:
+    """The settings without what only a test needs: one training serves one and several scales."""
+    return replace(parse, test_scales=ParseConfig.test_scales, test_fusion=ParseConfig.test_fusion)
+
+
+def _name(kind: str, *parts: Any) -> str:
+    text = json.dumps([kind, *parts], sort_keys=True)
+    return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def device() -> str:
+    """What computes, for people to read: `NVIDIA H100`, `4 x TPU v4`, `2 CPU cores`."""
+    devices = jax.devices()
+    if devices[0].platform == "cpu":
+        return f"{os.cpu_count()} CPU cores"
+    return f"{len(devices)} x {devices[0].device_kind}" if len(devices) > 1 else devices[0].device_kind
+
+
+@contextlib.contextmanager
+def _clocked(folder: Path) -> Iterator[None]:
+    """Adds what a training takes to its `time.json`, over interruptions, until it is finished."""
+    path = folder / "time.json"
+    told = json.loads(path.read_text()) if path.exists() else {"seconds": 0.0, "finished": False}
+    start = time.monotonic()
+    finished = told["finished"]
+    try:
+        yield
+        finished = True
+    finally:
+        if not told["finished"] and folder.is_dir():
+            seconds = told["seconds"] + time.monotonic() - start
+            told = {"seconds": round(seconds, 2), "finished": finished, "device": device()}
+            write_atomically(path, json.dumps(told).encode())
+
+
+def _write_score(path: Path, score: Score) -> None:
+    values = dataclasses.asdict(score)
+    values["iou"] = {name: None if math.isnan(value) else value for name, value in score.iou.items()}
+    write_atomically(path, json.dumps(values, indent=1, allow_nan=False).encode())
+
+
+def _read_score(path: Path) -> Score:
+    values = json.loads(path.read_text())
+    values["iou"] = {name: math.nan if value is None else value for name, value in values["iou"].items()}
+    return Score(**values)

@@ -1,0 +1,80 @@
+"""How large the experiments are: what they start from, and what their rows step through."""
+
+from dataclasses import dataclass, field, replace
+
+from pgkt_jax.config import Config, ParseConfig, load_config
+from pgkt_jax.experiments.trial import Change
+
+
+@dataclass(frozen=True)
+class Network:
+    """A parsing network of Table 3: the name of a config whose `parse` it has (None: the base's), with a change."""
+
+    config: str | None = None
+    change: Change = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A size of experiments.
+
+    Attributes:
+        config: the base, a name in configs/.
+        networks: of Table 3.
+        labels: the numbers of masks that labels are varied over.
+        seeds: how many, unless said otherwise.
+        most: people of every split of every data set.
+        evidence: whether the figures say anything about the method.
+    """
+
+    config: str
+    networks: dict[str, Network]
+    labels: tuple[int, ...] = (25, 50, 100, 200)
+    seeds: int = 3
+    most: int | None = None
+    evidence: bool = True
+
+
+_SMALL = {
+    "small, subpixel head": Network(),
+    "small, attention over scales": Network(change={"head": "attention", "attention_width": 64}),
+}
+_TINY = {"width": 4, "attention_width": 8}
+
+SCALES = {
+    "smoke": Scale(
+        config="tables_smoke",
+        networks={
+            "VGG-16, attention": Network(change={"backbone": "vgg", "head": "attention", **_TINY}),
+            "ResNet-101": Network(change={"backbone": "resnet101", "head": "aspp", **_TINY}),
+        },
+        labels=(8, 12),
+        seeds=1,
+        most=16,
+        evidence=False,
+    ),
+    "cpu": Scale(config="quickstart_folder", networks=_SMALL),
+    "paper": Scale(
+        config="paper_pascal",
+        networks={"VGG-16, attention": Network(), "ResNet-101": Network("paper_pascal_resnet")},
+    ),
+}
+
+K, N = 3, 5
+"""The paper's choice for all experiments but those of Table 2 (section 4.3)."""
+
+
+def base_config(scale: Scale, people: str, *, config: str | None = None) -> Config:
+    """The config that every row of every table is a change of; raises as `load_config`."""
+    own = "quickstart_puppets" if (scale.config, people) == ("quickstart_folder", "puppets") else scale.config
+    found = load_config(config or own)[1]
+    return replace(found, data=replace(found.data, people=people), refine=replace(found.refine, k=K, n=N))
+
+
+def networks(scale: Scale, base: Config) -> dict[str, ParseConfig]:
+    """The parsing networks of Table 3 by name; raises as `load_config`."""
+    settings = {
+        name: base.parse if network.config is None else load_config(network.config)[1].parse
+        for name, network in scale.networks.items()
+    }
+    return {name: replace(parse, **scale.networks[name].change) for name, parse in settings.items()}
