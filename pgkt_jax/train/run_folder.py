@@ -35,7 +35,7 @@ def read_skeleton(folder: Path) -> Skeleton:
     """
     path = folder / "skeleton.json"
     with checks.about(str(path)):
-        found = _object(path)
+        found = read_object(path)
         try:
             parts = tuple(Part(part["name"], tuple(part["limb"]), part["class_name"]) for part in found["parts"])
             return Skeleton(found["name"], tuple(found["joints"]), parts, tuple(found["torso"]))
@@ -81,7 +81,7 @@ def read_config(folder: Path, kind: type[Settings]) -> Settings:
     """
     path = folder / "config.json"
     with checks.about(str(path)):
-        found, kinds = _object(path), get_type_hints(kind)
+        found, kinds = read_object(path), get_type_hints(kind)
         faults = [
             *(f"{name} is unknown" for name in sorted(found.keys() - kinds.keys())),
             *(f"{name} is missing" for name in sorted(kinds.keys() - found.keys())),
@@ -108,7 +108,8 @@ def training_in(folder: Path, names: Sequence[str], command: str) -> Path:
     raise ValueError(f"{folder} holds no trained network ({wanted}): train one with `pgkt {command} CONFIG`")
 
 
-def _object(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
+    """A file that holds a JSON object; raises ValueError with a predicate, as those of `data.files`."""
     text = files.read_text(path)
     with checks.about("is not JSON"):
         found = json.loads(text)

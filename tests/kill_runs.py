@@ -1,0 +1,200 @@
+"""Kills runs with SIGKILL at random moments, gives their command again, and holds the end against an undisturbed run.
+
+    python tests/kill_runs.py [--kills 50] [--seed 0] [--out FOLDER]
+
+The stages refine, synthesize and parse take turns. Each is started where the one before has ended, killed at a moment
+drawn evenly from the time that it takes, and given again until it ends by itself. Then the arrays of its last
+checkpoint (or every byte of the labels) and its metrics must be those of the undisturbed run. People stream to parse,
+read by another number of threads each time. Everything is imported once: a run is a fork that has not touched JAX yet.
+"""
+
+import argparse
+import collections
+import contextlib
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from pathlib import Path
+
+STAGES = ("refine", "synthesize", "parse")
+TRAINED = {"refine": "refine-part-level", "parse": "parse-semi"}
+SIZE, PEOPLE = (32, 24), {"train": 8, "val": 2, "test": 1, "poses": 24}
+CONFIG = """
+from pgkt_jax.config import Config, DataConfig, ParseConfig, RefineConfig
+
+CONFIG = Config(
+    data=DataConfig(people={people!r}, labels=5, max_side=32, streamed={streamed}),
+    refine=RefineConfig(
+        size=(32, 24), k=1, n=2, method="exact", depth=2, width=4, dropout_blocks=1, loss="cross-entropy",
+        batch=4, steps=12, every=2,
+    ),
+    parse=ParseConfig(
+        size=(32, 24), head="plain", width=8, scales=(1.0,), drops=(3,), batch=4, steps=12, every=2,
+    ),
+)
+"""
+
+
+def import_everything():
+    """All that a run needs, without starting a JAX backend, whose threads a fork would lose."""
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+    warnings.filterwarnings("ignore", message=".*fork.*")
+    sys.path.insert(0, str(Path(__file__).parents[1]))  # the package that this file is a test of
+    import orbax.checkpoint  # noqa: F401
+
+    import pgkt_jax.cli
+    import pgkt_jax.data.loader
+    import pgkt_jax.data.writer  # noqa: F401
+
+
+def prepare(folder):
+    """A people folder of puppets, and a config for each stage."""
+    from pgkt_jax.data.puppets import draw_puppet
+    from pgkt_jax.data.writer import PeopleWriter
+    from pgkt_jax.skeleton import PASCAL_PERSON
+
+    with PeopleWriter(folder / "people", PASCAL_PERSON) as writer:
+        for row, split in enumerate(split for split, count in PEOPLE.items() for _ in range(count)):
+            writer.add(draw_puppet(row, size=SIZE), split=split)
+    for stage in STAGES:
+        text = CONFIG.format(people=str(folder / "people"), streamed=stage == "parse")
+        (folder / f"{stage}.py").write_text(text)
+
+
+def stage_and_outcome(stage, folder, out, threads):
+    """In a fork: runs the command of a stage, then writes down what it left."""
+    from pgkt_jax import cli
+    from pgkt_jax.data import loader
+    from pgkt_jax.train.checkpoint import digest
+    from pgkt_jax.train.run_folder import read_bank, read_config, read_skeleton
+
+    loader.stream.__kwdefaults__["threads"] = threads
+    if cli.main([stage, str(folder / f"{stage}.py"), "--out", str(out)]):
+        raise SystemExit(2)
+    if stage == "synthesize":
+        files = sorted(path for path in (out / "synthesised").rglob("*") if path.is_file())
+        found = {str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    else:
+        from pgkt_jax.config import ParseConfig, RefineConfig
+        from pgkt_jax.stages.parse import trained_parser
+        from pgkt_jax.stages.refine import trained_refiner
+
+        run = out / TRAINED[stage]
+        if stage == "refine":
+            state = trained_refiner(read_config(run, RefineConfig), read_bank(run, limb_frames=False), run)
+        else:
+            state = trained_parser(read_config(run, ParseConfig), read_skeleton(run), run)
+        found = {"state": digest(state), "metrics": (run / "metrics.jsonl").read_text()}
+    (out / "outcome.json").write_text(json.dumps(found))
+
+
+def start(stage, folder, out, threads):
+    """The process id of a fork that runs a stage; what it says goes to `out`/said.txt."""
+    out.mkdir(parents=True, exist_ok=True)
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        with (out / "said.txt").open("a") as said:
+            os.dup2(said.fileno(), 1)
+            os.dup2(said.fileno(), 2)
+        stage_and_outcome(stage, folder, out, threads)
+        os._exit(0)
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
+
+
+def finish(stage, folder, out, threads):
+    """Runs a stage to its end; gives what it left and the seconds that it took."""
+    began = time.monotonic()
+    _, status = os.waitpid(start(stage, folder, out, threads), 0)
+    if status:
+        raise SystemExit(f"{stage} failed:\n{(out / 'said.txt').read_text()}")
+    return json.loads((out / "outcome.json").read_text()), time.monotonic() - began
+
+
+def killed(stage, folder, out, threads, seconds):
+    """Runs a stage and kills it after so long; False if it had ended before."""
+    pid = start(stage, folder, out, threads)
+    time.sleep(seconds)
+    os.kill(pid, signal.SIGKILL)
+    _, status = os.waitpid(pid, 0)
+    return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+
+
+def copied(before, out):
+    """A folder as the stages before have left it, with the programs that were compiled."""
+    shutil.rmtree(out, ignore_errors=True)
+    return Path(shutil.copytree(before, out))
+
+
+def kill_runs(folder, *, kills, seed):
+    """Kills `kills` runs; returns whether all of them ended as the undisturbed one."""
+    chance = random.Random(seed)
+    prepare(folder)
+    whole, befores, expected, seconds = folder / "whole", {}, {}, {}
+    whole.mkdir()
+    for stage in STAGES:
+        warm = copied(whole, folder / "warm")
+        compiled_here, _ = finish(stage, folder, warm, 1)
+        shutil.copytree(warm / "compiled", whole / "compiled", dirs_exist_ok=True)
+        befores[stage] = copied(whole, folder / f"before-{stage}")
+        expected[stage], seconds[stage] = finish(stage, folder, whole, 2)
+        if compiled_here != expected[stage]:
+            raise SystemExit(f"{stage}: two undisturbed runs differ")
+    print(", ".join(f"{stage} takes {seconds[stage]:.1f} s" for stage in STAGES), flush=True)
+    good, done = 0, collections.Counter()
+    while sum(done.values()) < kills:
+        stage = STAGES[sum(done.values()) % len(STAGES)]
+        out = copied(befores[stage], folder / "killed")
+        moment = chance.uniform(0, seconds[stage])
+        if not killed(stage, folder, out, chance.randint(1, 4), moment):
+            continue
+        done[stage] += 1
+        left = state_of(stage, out)
+        same = finish(stage, folder, out, chance.randint(1, 4))[0] == expected[stage]
+        good += same
+        print(
+            f"{stage:10} killed after {moment:.2f} s ({left}): {'bitwise the same' if same else 'DIFFERS'}", flush=True
+        )
+    counts = ", ".join(f"{stage} {count}" for stage, count in done.items())
+    print(f"{good} of {kills} went on bitwise ({counts})")
+    return good == kills
+
+
+def state_of(stage, out):
+    """What a killed run has left, in words."""
+    if stage == "synthesize":
+        return f"{len(list((out / 'synthesised' / 'people').glob('*.json')))} people written"
+    names = [path.name for path in (out / TRAINED[stage] / "checkpoints").glob("*")]
+    steps = sorted(int(name) for name in names if name.isdigit())
+    half = " and one half written" * any("tmp" in name for name in names)
+    return (f"step {steps[-1]} saved" if steps else "nothing saved") + half
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, help="keep what the runs leave here (default: nothing is kept)")
+    chosen = parser.parse_args()
+    import_everything()
+    with contextlib.ExitStack() as stack:
+        folder = chosen.out or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        return 0 if kill_runs(folder.absolute(), kills=chosen.kills, seed=chosen.seed) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
