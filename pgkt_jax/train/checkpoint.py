@@ -62,11 +62,11 @@ class Checkpoints:
                 checkpoint_managers.BestN(get_metric_fn=_rank, n=1),
             ]
         )
-        options = {"preservation_policy": policy, "cleanup_tmp_directories": True}
-        self._manager = ocp.CheckpointManager(
-            self._root.absolute(),
-            options=ocp.CheckpointManagerOptions(**({"read_only": True} if read_only else options)),
+        # What a killed run was writing is taken away, but not by somebody who only reads while the run goes on.
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=policy, create=not read_only, cleanup_tmp_directories=not read_only
         )
+        self._manager = ocp.CheckpointManager(self._root.absolute(), options=options)
 
     @property
     def _root(self) -> Path:
@@ -110,8 +110,6 @@ class Checkpoints:
         """
         if self._manager.latest_step() == step:
             return
-        if _identity(self._folder) != self._place:
-            raise OSError(f"{self._folder}: is gone, or another folder is in its place; step {step} is not saved")
         leaves = _named(state)
         run = {
             "config": self._config,
@@ -126,6 +124,11 @@ class Checkpoints:
             )
         except Exception as error:  # as above; also of the checkpoint before, which was being written
             raise OSError(f"{self._root}: cannot be written ({_first_line(error)}); {self.last_good()}") from error
+
+    def check_place(self) -> None:
+        """Raises OSError if the folder is no longer there: where a mount vanishes, an empty folder takes its name."""
+        if _identity(self._folder) != self._place:
+            raise OSError(f"{self._folder}: is gone, or another folder is in its place; nothing more is written")
 
     def last_good(self) -> str:
         """ "the last good checkpoint is of step N", as the folder has it."""

@@ -141,6 +141,8 @@ def fit(
             if (due or stop) and not _finite(state):
                 raise not_finite(done, "a parameter is not finite after")
             scores = {"miou": math.nan}
+            if due or stop:
+                checkpoints.check_place()
             if due:
                 loss, scores = losses.mean(), evaluate(state)
                 metrics_file.write(done, loss=loss, **scores)
