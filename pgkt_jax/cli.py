@@ -6,6 +6,7 @@ CONFIG is a Python file that holds one `CONFIG`, or its name in `configs/`. Ever
 line (`--data.people FOLDER --refine.steps 2000`), which needs tyro; without tyro the file is taken as it is.
 """
 
+import logging
 import runpy
 import sys
 from collections.abc import Callable, Sequence
@@ -100,6 +101,8 @@ def _run(command: Callable[[Config, Path], None], name: str, rest: list[str]) ->
         config = tyro.cli(Config, default=config, args=rest, prog=f"pgkt … {name}")
     # full, semi and all are one program: compiled once, and not again when a run is resumed.
     jax.config.update("jax_compilation_cache_dir", str(folder / "compiled"))
+    # Orbax logs a page about every fault; what matters of it is in our sentences.
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
     with leaving_on_sigterm():  # a training notes the signal and saves first
         if accepts_changes:
             commands.accept_changes(config, folder)

@@ -25,7 +25,7 @@ import warnings
 from pathlib import Path
 
 STAGES = ("refine", "synthesize", "parse")
-TRAINED = {"refine": "refine-part-level", "parse": "parse-semi"}
+TRAINED = {"refine": "refine-none", "parse": "parse-semi"}
 SIZE, PEOPLE = (32, 24), {"train": 8, "val": 2, "test": 1, "poses": 24}
 CONFIG = """
 from pgkt_jax.config import Config, DataConfig, ParseConfig, RefineConfig
@@ -33,7 +33,7 @@ from pgkt_jax.config import Config, DataConfig, ParseConfig, RefineConfig
 CONFIG = Config(
     data=DataConfig(people={people!r}, labels=5, max_side=32, streamed={streamed}),
     refine=RefineConfig(
-        size=(32, 24), k=1, n=2, method="exact", depth=2, width=4, dropout_blocks=1, loss="cross-entropy",
+        size=(32, 24), k=1, n=2, prior="none", depth=2, width=4, dropout_blocks=1, loss="cross-entropy",
         batch=4, steps=12, every=2,
     ),
     parse=ParseConfig(

@@ -1,12 +1,12 @@
 """What goes wrong while a training runs: killed, stopped, a full disk, broken checkpoints, broken people."""
 
-import json
 import os
 import resource
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -28,7 +28,10 @@ from pgkt_jax.train import loop
 from pgkt_jax.train.checkpoint import Checkpoints, accept_config
 from pgkt_jax.train.faults import Stopped
 from pgkt_jax.train.log import read_metrics
-from pgkt_jax.train.loop import Resident, Streamed
+from pgkt_jax.train.loop import Resident
+
+# Where one array of a checkpoint cannot be read, orbax closes the event loop that others still report to.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 @pytest.fixture(scope="module")
@@ -54,43 +57,30 @@ def test_killed_runs_of_every_stage_go_on_bitwise():
     assert "5 of 5 went on bitwise" in done.stdout
 
 
-def stopped_in(folder, step, **options):
-    """A run that gets SIGTERM during a step."""
-
-    def tell(at):
-        if at == step:
+def test_sigterm_saves_at_once_and_the_run_goes_on_bitwise(whole, tmp_path, capsys):
+    def tell(state):
+        if int(state.step) == 2:
             os.kill(os.getpid(), signal.SIGTERM)
+        return {"miou": 0.5}
 
-    def stopping_step(state, context, batch):
-        jax.debug.callback(tell, state.step + 1, ordered=True)
-        return tiny_step(state, context, batch)
-
-    with pytest.raises(Stopped) as caught:
-        train(folder, step=stopping_step, **options)
-    assert caught.value.code == 0
-
-
-def test_sigterm_saves_at_once_and_the_run_goes_on_bitwise(whole, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(loop, "data_mesh", partial(mesh_of, 1))  # ordered callbacks want one device
-    alone = train(tmp_path / "alone"), tmp_path / "alone"
     before = signal.getsignal(signal.SIGTERM)
-    stopped_in(tmp_path / "run", 3)
+    with pytest.raises(Stopped) as caught:
+        train(tmp_path, evaluate=tell)
+    assert caught.value.code == 0
     assert signal.getsignal(signal.SIGTERM) is before
-    (last,) = set(steps_kept(tmp_path / "run")) - {2}
-    assert last in (3, 4, 5)
-    assert f"stopped by SIGTERM and saved at step {last} of {STEPS}" in capsys.readouterr().err
-    assert_ended_alike(tmp_path / "run", train(tmp_path / "run"), alone)
+    assert steps_kept(tmp_path) == [2, 3]  # 3 in the middle between two measurements
+    assert f"stopped by SIGTERM and saved at step 3 of {STEPS}" in capsys.readouterr().err
+    assert_ended_alike(tmp_path, train(tmp_path), whole)
 
 
 def mesh_of(devices):
     return jax.make_mesh((devices,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:devices])
 
 
-@pytest.mark.parametrize("devices", [1, 4])
-def test_a_run_goes_on_with_another_number_of_devices(whole, tmp_path, monkeypatch, devices):
+def test_a_run_goes_on_with_another_number_of_devices(whole, tmp_path, monkeypatch):
     with pytest.raises(Killed):
         train(tmp_path, kill_at=6)
-    monkeypatch.setattr(loop, "data_mesh", partial(mesh_of, devices))
+    monkeypatch.setattr(loop, "data_mesh", partial(mesh_of, 2))
     assert_same(train(tmp_path), whole[0], rtol=1e-5, atol=1e-6)
 
 
@@ -174,37 +164,46 @@ def test_without_a_good_checkpoint_nothing_is_begun_anew_or_moved(whole, tmp_pat
 # --- Places that cannot be written to -------------------------------------------------------------
 
 
-def test_a_full_disk_is_one_sentence_and_the_last_checkpoint_stays(tmp_path):
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+def failing_at(step, fault, folder):
+    """An `evaluate` that does something at a step, once the checkpoint of step 2 is written."""
 
-    def fill(state):
-        if int(state.step) == 4:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (400, limits[1]))  # as a full disk, for all but short files
+    def evaluate(state):
+        if int(state.step) == step:
+            began = time.monotonic()
+            while not (folder / "checkpoints" / "2").exists() and time.monotonic() < began + 60:
+                time.sleep(0.01)
+            fault()
         return {"miou": 0.5}
 
+    return evaluate
+
+
+def test_a_full_disk_is_one_sentence_and_the_last_checkpoint_stays(whole, tmp_path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill():  # no file can grow beyond 400 bytes: as a full disk, for all but short files
+        resource.setrlimit(resource.RLIMIT_FSIZE, (400, limits[1]))
+
+    said = r"checkpoints: cannot be written \(File too large\); the last good checkpoint is of step 2$"
     try:
-        with pytest.raises(OSError, match=r"checkpoints: cannot be written .*the last good checkpoint is of step 2"):
-            train(tmp_path, evaluate=fill)
+        with pytest.raises(OSError, match=said):
+            train(tmp_path, evaluate=failing_at(4, fill, tmp_path))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert steps_kept(tmp_path) == [2]
-    assert int(restored(tmp_path).step) == 2
-    assert_same(train(tmp_path), train(tmp_path / "good"))
+    assert_ended_alike(tmp_path, train(tmp_path), whole)
 
 
 def test_a_vanished_mount_gets_nothing_written_into_its_place(tmp_path):
     run = tmp_path / "run"
 
-    def vanish(state):
-        if int(state.step) == 4:
-            run.rename(tmp_path / "elsewhere")
-            run.mkdir()
-        return {"miou": 0.5}
+    def vanish():
+        run.rename(tmp_path / "elsewhere")
+        run.mkdir()
 
     with pytest.raises(OSError, match=r"run: is gone, or another folder is in its place"):
-        train(run, evaluate=vanish)
+        train(run, evaluate=failing_at(4, vanish, run))
     assert not files_of(run)
-    assert int(restored(tmp_path / "elsewhere").step) == 2
 
 
 # --- Numbers that are not finite ------------------------------------------------------------------
@@ -261,8 +260,6 @@ def test_more_than_the_limit_ends_the_training():
         skipping.read(row)
     with pytest.raises(ValueError, match=r"4 of 300 people cannot be read, at most 3 are skipped.*row 7: images/7"):
         skipping.read(7)
-    with pytest.raises(ValueError, match="cannot be read"):
-        Skipping(some_broken(0, people=1)).read(0)
 
 
 @pytest.mark.parametrize("threads", [1, 4])
@@ -279,14 +276,3 @@ def test_streamed_batches_are_the_same_for_any_number_of_threads(threads):
         assert_same(ours, theirs)
     seen = np.concatenate([batch.bank_rows for batch in expected])[:300] - 1000
     assert set(range(300)) - set(seen.tolist()) == {5, 6, 200}
-
-
-def test_a_streamed_training_survives_a_broken_person(tmp_path, capsys):
-    people = some_broken(7, people=11)
-
-    def batches(first_step, steps):
-        return stream(people, batch=8, canvas=(3, 4), seed=3, first_step=first_step, steps=steps)
-
-    train(tmp_path, data=Streamed(batches))
-    assert capsys.readouterr().err.count("row 7 is skipped (1, at most 1)") == 1
-    assert json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])["step"] == STEPS

@@ -9,6 +9,8 @@ import dataclasses
 import hashlib
 import json
 import math
+import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -86,7 +88,7 @@ class Checkpoints:
             try:
                 restored = self._read(step, state)
             except Exception as error:  # orbax, tensorstore and the file system have many
-                faults[step] = _first_line(error)
+                faults[step] = _reason(error)
                 continue
             for broken, fault in faults.items():
                 self._set_aside(broken, f"cannot be read ({fault}); going on from step {step}")
@@ -123,7 +125,7 @@ class Checkpoints:
                 metrics={"miou": miou},
             )
         except Exception as error:  # as above; also of the checkpoint before, which was being written
-            raise OSError(f"{self._root}: cannot be written ({_first_line(error)}); {self.last_good()}") from error
+            raise OSError(f"{self._root}: cannot be written ({_reason(error)}); {self.last_good()}") from error
 
     def check_place(self) -> None:
         """Raises OSError if the folder is no longer there: where a mount vanishes, an empty folder takes its name."""
@@ -147,7 +149,7 @@ class Checkpoints:
         try:
             self._manager.wait_until_finished()
         except Exception as error:
-            raise OSError(f"{self._root}: cannot be written ({_first_line(error)}); {self.last_good()}") from error
+            raise OSError(f"{self._root}: cannot be written ({_reason(error)}); {self.last_good()}") from error
 
     def close(self) -> None:
         """Waits for what is being written; raises as `wait`."""
@@ -278,7 +280,10 @@ def _identity(folder: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _first_line(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
+    """Why, in a few words: what the operating system said where that is known, else how the message begins."""
+    if code := re.search(r"os_error_code='(\d+)'", str(error)):
+        return os.strerror(int(code[1]))
     line = next(iter(str(error).splitlines()), "") or type(error).__name__
     return line if len(line) <= 200 else line[:200] + "..."
 

@@ -137,20 +137,19 @@ def fit(
             stop = stopping()
             # Two steps are always in flight; waiting for the one before keeps the host from running far ahead.
             losses.settle(leave=0 if due or stop else 2)
+            if not (due or stop):
+                progress.show(done)
+                continue
             # The last step's gradients can be infinite where its loss was not yet.
-            if (due or stop) and not _finite(state):
+            if not _finite(state):
                 raise not_finite(done, "a parameter is not finite after")
-            scores = {"miou": math.nan}
-            if due or stop:
-                checkpoints.check_place()
+            scores = evaluate(state) if due else {"miou": math.nan}
+            checkpoints.check_place()
             if due:
-                loss, scores = losses.mean(), evaluate(state)
+                loss = losses.mean()
                 metrics_file.write(done, loss=loss, **scores)
                 progress.show(done, f"loss {loss:.4f}  val mIoU {scores['miou']:.3f}")
-            else:
-                progress.show(done)
-            if due or stop:
-                checkpoints.save(done, state, miou=scores["miou"], losses=losses.values)
+            checkpoints.save(done, state, miou=scores["miou"], losses=losses.values)
             if stop:
                 checkpoints.wait()
                 print(f"{folder}: stopped by SIGTERM and saved at step {done} of {steps}", file=sys.stderr)
