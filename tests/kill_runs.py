@@ -1,17 +1,17 @@
 """Kills runs with SIGKILL at random moments, gives their command again, and holds the end against an undisturbed run.
 
-    python tests/kill_runs.py [--kills 50] [--seed 0] [--out FOLDER]
+    python tests/kill_runs.py [--kills 50] [--each 5] [--stages refine synthesize parse] [--seed 0] [--out FOLDER]
 
-The stages refine, synthesize and parse take turns. Each is started where the one before has ended, killed at a moment
-drawn evenly from the time that it takes, and given again until it ends by itself. Then the arrays of its last
-checkpoint (or every byte of the labels) and its metrics must be those of the undisturbed run. People stream to parse,
-read by another number of threads each time. Everything is imported once: a run is a fork that has not touched JAX yet.
+The stages take turns. Each is started where the one before has ended, killed and given again `--each` times, at moments
+drawn evenly from the time that it takes undisturbed, and then runs to its end: every array of its last checkpoint (or
+every byte of the labels) and its metrics must be those of the undisturbed run. People stream to parse, read by another
+number of threads each time. Everything is imported once: a run is a fork that has not touched JAX yet.
 """
 
 import argparse
-import collections
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import random
@@ -71,35 +71,39 @@ def prepare(folder):
         (folder / f"{stage}.py").write_text(text)
 
 
-def stage_and_outcome(stage, folder, out, threads):
-    """In a fork: runs the command of a stage, then writes down what it left."""
+def run_stage(stage, folder, out, threads):
+    """The command of a stage."""
     from pgkt_jax import cli
     from pgkt_jax.data import loader
-    from pgkt_jax.train.checkpoint import digest
-    from pgkt_jax.train.run_folder import read_bank, read_config, read_skeleton
 
     loader.stream.__kwdefaults__["threads"] = threads
     if cli.main([stage, str(folder / f"{stage}.py"), "--out", str(out)]):
         raise SystemExit(2)
+
+
+def write_outcome(stage, out):
+    """Writes the digests of everything that a stage has left for others to `out`/outcome.json."""
+    import numpy as np
+    import orbax.checkpoint as ocp
+
     if stage == "synthesize":
         files = sorted(path for path in (out / "synthesised").rglob("*") if path.is_file())
-        found = {str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+        found = {str(path.relative_to(out)): digest(path.read_bytes()) for path in files}
     else:
-        from pgkt_jax.config import ParseConfig, RefineConfig
-        from pgkt_jax.stages.parse import trained_parser
-        from pgkt_jax.stages.refine import trained_refiner
-
         run = out / TRAINED[stage]
-        if stage == "refine":
-            state = trained_refiner(read_config(run, RefineConfig), read_bank(run, limb_frames=False), run)
-        else:
-            state = trained_parser(read_config(run, ParseConfig), read_skeleton(run), run)
-        found = {"state": digest(state), "metrics": (run / "metrics.jsonl").read_text()}
+        last = max((run / "checkpoints").iterdir(), key=lambda path: int(path.name))
+        arrays = ocp.StandardCheckpointer().restore(last.absolute() / "state")
+        found = {name: digest(np.asarray(array).tobytes()) for name, array in arrays.items()}
+        found |= {"step": last.name, "metrics": (run / "metrics.jsonl").read_text()}
     (out / "outcome.json").write_text(json.dumps(found))
 
 
-def start(stage, folder, out, threads):
-    """The process id of a fork that runs a stage; what it says goes to `out`/said.txt."""
+def digest(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def start(act, *arguments, out):
+    """The process id of a fork that does something; what it says goes to `out`/said.txt."""
     out.mkdir(parents=True, exist_ok=True)
     pid = os.fork()
     if pid:
@@ -108,7 +112,8 @@ def start(stage, folder, out, threads):
         with (out / "said.txt").open("a") as said:
             os.dup2(said.fileno(), 1)
             os.dup2(said.fileno(), 2)
-        stage_and_outcome(stage, folder, out, threads)
+        act(*arguments)
+        sys.stderr.flush()
         os._exit(0)
     except BaseException:
         traceback.print_exc()
@@ -116,18 +121,28 @@ def start(stage, folder, out, threads):
         os._exit(1)
 
 
-def finish(stage, folder, out, threads):
-    """Runs a stage to its end; gives what it left and the seconds that it took."""
-    began = time.monotonic()
-    _, status = os.waitpid(start(stage, folder, out, threads), 0)
+def wait_for(pid, out):
+    _, status = os.waitpid(pid, 0)
     if status:
-        raise SystemExit(f"{stage} failed:\n{(out / 'said.txt').read_text()}")
-    return json.loads((out / "outcome.json").read_text()), time.monotonic() - began
+        raise SystemExit(f"failed:\n{(out / 'said.txt').read_text()}")
+
+
+def finish(stage, folder, out, threads):
+    """Runs a stage to its end; gives the seconds that it took."""
+    began = time.monotonic()
+    wait_for(start(run_stage, stage, folder, out, threads, out=out), out)
+    return time.monotonic() - began
+
+
+def outcome(stage, out):
+    """What a stage has left, as digests."""
+    wait_for(start(write_outcome, stage, out, out=out), out)
+    return json.loads((out / "outcome.json").read_text())
 
 
 def killed(stage, folder, out, threads, seconds):
     """Runs a stage and kills it after so long; False if it had ended before."""
-    pid = start(stage, folder, out, threads)
+    pid = start(run_stage, stage, folder, out, threads, out=out)
     time.sleep(seconds)
     os.kill(pid, signal.SIGKILL)
     _, status = os.waitpid(pid, 0)
@@ -140,37 +155,38 @@ def copied(before, out):
     return Path(shutil.copytree(before, out))
 
 
-def kill_runs(folder, *, kills, seed):
+def kill_runs(folder, *, kills, each, stages, seed):
     """Kills `kills` runs; returns whether all of them ended as the undisturbed one."""
     chance = random.Random(seed)
     prepare(folder)
-    whole, befores, expected, seconds = folder / "whole", {}, {}, {}
+    whole, befores, seconds, expected = folder / "whole", {}, {}, {}
     whole.mkdir()
-    for stage in STAGES:
-        warm = copied(whole, folder / "warm")
-        compiled_here, _ = finish(stage, folder, warm, 1)
-        shutil.copytree(warm / "compiled", whole / "compiled", dirs_exist_ok=True)
+    for stage in stages:
+        compiling = copied(whole, folder / "compiling")
+        finish(stage, folder, compiling, 1)
+        shutil.copytree(compiling / "compiled", whole / "compiled", dirs_exist_ok=True)
         befores[stage] = copied(whole, folder / f"before-{stage}")
-        expected[stage], seconds[stage] = finish(stage, folder, whole, 2)
-        if compiled_here != expected[stage]:
-            raise SystemExit(f"{stage}: two undisturbed runs differ")
-    print(", ".join(f"{stage} takes {seconds[stage]:.1f} s" for stage in STAGES), flush=True)
-    good, done = 0, collections.Counter()
-    while sum(done.values()) < kills:
-        stage = STAGES[sum(done.values()) % len(STAGES)]
+        seconds[stage] = finish(stage, folder, whole, 2)
+        expected[stage] = outcome(stage, whole)
+        print(f"{stage} takes {seconds[stage]:.1f} s undisturbed", flush=True)
+    good = total = 0
+    for stage in itertools.cycle(stages):
+        if total == kills:
+            break
+        done = 0
         out = copied(befores[stage], folder / "killed")
-        moment = chance.uniform(0, seconds[stage])
-        if not killed(stage, folder, out, chance.randint(1, 4), moment):
-            continue
-        done[stage] += 1
-        left = state_of(stage, out)
-        same = finish(stage, folder, out, chance.randint(1, 4))[0] == expected[stage]
-        good += same
-        print(
-            f"{stage:10} killed after {moment:.2f} s ({left}): {'bitwise the same' if same else 'DIFFERS'}", flush=True
-        )
-    counts = ", ".join(f"{stage} {count}" for stage, count in done.items())
-    print(f"{good} of {kills} went on bitwise ({counts})")
+        while done < min(each, kills - total):
+            moment = chance.uniform(0, seconds[stage])
+            if not killed(stage, folder, out, chance.randint(1, 4), moment):
+                break  # it had ended
+            done += 1
+            print(f"{stage:10} killed after {moment:.2f} s: {state_of(stage, out)}", flush=True)
+        finish(stage, folder, out, chance.randint(1, 4))
+        same = outcome(stage, out) == expected[stage]
+        good, total = good + done * same, total + done
+        end = "bitwise as undisturbed" if same else "DIFFERS"
+        print(f"{stage:10} after {done} kills: {end} ({good} of {total})", flush=True)
+    print(f"{good} of {kills} went on bitwise")
     return good == kills
 
 
@@ -180,20 +196,23 @@ def state_of(stage, out):
         return f"{len(list((out / 'synthesised' / 'people').glob('*.json')))} people written"
     names = [path.name for path in (out / TRAINED[stage] / "checkpoints").glob("*")]
     steps = sorted(int(name) for name in names if name.isdigit())
-    half = " and one half written" * any("tmp" in name for name in names)
+    half = ", another half written" * any("tmp" in name for name in names)
     return (f"step {steps[-1]} saved" if steps else "nothing saved") + half
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--each", type=int, default=5, help="how often a run is killed before it may end")
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="keep what the runs leave here (default: nothing is kept)")
     chosen = parser.parse_args()
     import_everything()
     with contextlib.ExitStack() as stack:
         folder = chosen.out or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        return 0 if kill_runs(folder.absolute(), kills=chosen.kills, seed=chosen.seed) else 1
+        options = {name: getattr(chosen, name) for name in ("kills", "each", "stages", "seed")}
+        return 0 if kill_runs(folder.absolute(), **options) else 1
 
 
 if __name__ == "__main__":
