@@ -282,6 +282,8 @@ def _identity(folder: Path) -> tuple[int, int] | None:
 
 def _reason(error: BaseException) -> str:
     """Why, in a few words: what the operating system said where that is known, else how the message begins."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     if code := re.search(r"os_error_code='(\d+)'", str(error)):
         return os.strerror(int(code[1]))
     line = next(iter(str(error).splitlines()), "") or type(error).__name__
