@@ -25,7 +25,7 @@ import warnings
 from pathlib import Path
 
 STAGES = ("refine", "synthesize", "parse")
-TRAINED = {"refine": "refine-none", "parse": "parse-semi"}
+TRAINED = {"refine": "refine-none", "parse": "parse-*"}
 SIZE, PEOPLE = (32, 24), {"train": 8, "val": 2, "test": 1, "poses": 24}
 CONFIG = """
 from pgkt_jax.config import Config, DataConfig, ParseConfig, RefineConfig
@@ -90,7 +90,7 @@ def write_outcome(stage, out):
         files = sorted(path for path in (out / "synthesised").rglob("*") if path.is_file())
         found = {str(path.relative_to(out)): digest(path.read_bytes()) for path in files}
     else:
-        run = out / TRAINED[stage]
+        (run,) = out.glob(TRAINED[stage])
         last = max((run / "checkpoints").iterdir(), key=lambda path: int(path.name))
         arrays = ocp.StandardCheckpointer().restore(last.absolute() / "state")
         found = {name: digest(np.asarray(array).tobytes()) for name, array in arrays.items()}
@@ -194,7 +194,7 @@ def state_of(stage, out):
     """What a killed run has left, in words."""
     if stage == "synthesize":
         return f"{len(list((out / 'synthesised' / 'people').glob('*.json')))} people written"
-    names = [path.name for path in (out / TRAINED[stage] / "checkpoints").glob("*")]
+    names = [path.name for path in out.glob(f"{TRAINED[stage]}/checkpoints/*")]
     steps = sorted(int(name) for name in names if name.isdigit())
     half = ", another half written" * any("tmp" in name for name in names)
     return (f"step {steps[-1]} saved" if steps else "nothing saved") + half

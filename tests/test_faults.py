@@ -49,6 +49,7 @@ def assert_ended_alike(folder, state, whole):
 # --- Killed and stopped ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_killed_runs_go_on_bitwise():
     """Five of the fifty kills, over all stages, of `python tests/kill_runs.py`."""
     script = Path(__file__).with_name("kill_runs.py")
