@@ -1,9 +1,12 @@
 """The console command, `pgkt COMMAND CONFIG [--out FOLDER] [--field value ...]`; `pgkt --help` lists the commands.
 
+A command killed at any moment goes on where it was when it is given again; SIGTERM saves and ends with status 0.
+
 CONFIG is a Python file that holds one `CONFIG`, or its name in `configs/`. Every field of it can be set on the command
 line (`--data.people FOLDER --refine.steps 2000`), which needs tyro; without tyro the file is taken as it is.
 """
 
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +20,7 @@ from pgkt_jax.experiments.command import main as tables
 from pgkt_jax.nets.pretrained.command import main as import_weights
 from pgkt_jax.stages import commands
 from pgkt_jax.stages.predict_command import main as predict
+from pgkt_jax.train.faults import leaving_on_sigterm
 
 USAGE = """usage: pgkt COMMAND CONFIG [--out FOLDER] [--field value ...]
 
@@ -36,7 +40,8 @@ commands
                the paper's tables and figures, run here and printed beside the paper's own
   import-weights FILE --net NAME    weights of torchvision, Caffe, TensorFlow or pix2pix into a file to start from
 
-CONFIG is a file or its name in configs/. Results go to runs/NAME unless --out says otherwise.
+CONFIG is a file or its name in configs/. Results go to runs/NAME unless --out says otherwise. A command given again
+goes on where it was; with other settings only if --accept-changes says so.
 `pgkt COMMAND CONFIG --help` lists every field.
 
   pgkt quickstart quickstart_puppets
@@ -90,13 +95,21 @@ def _run(command: Callable[[Config, Path], None], name: str, rest: list[str]) ->
             raise ValueError("--out wants a folder")
         folder = Path(rest[at + 1])
         del rest[at : at + 2]
+    accepts_changes = "--accept-changes" in rest
+    if accepts_changes:
+        rest.remove("--accept-changes")
     if rest:
         import tyro
 
         config = tyro.cli(Config, default=config, args=rest, prog=f"pgkt … {name}")
     # full, semi and all are one program: compiled once, and not again when a run is resumed.
     jax.config.update("jax_compilation_cache_dir", str(folder / "compiled"))
-    command(config, folder)
+    # Orbax logs a page about every fault; what matters of it is in our sentences.
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    with leaving_on_sigterm():  # a training notes the signal and saves first
+        if accepts_changes:
+            commands.accept_changes(config, folder)
+        command(config, folder)
 
 
 if __name__ == "__main__":

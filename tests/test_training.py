@@ -403,8 +403,10 @@ class Killed(Exception):
     pass
 
 
-def train(folder, *, steps=STEPS, kill_at=None, scores=None, data=None, step=tiny_step, config=TinyConfig()):
-    def evaluate(state):
+def train(
+    folder, *, steps=STEPS, kill_at=None, scores=None, data=None, step=tiny_step, config=TinyConfig(), evaluate=None
+):
+    def score(state):
         if int(state.step) == kill_at:
             raise Killed
         return {"miou": (scores or {}).get(int(state.step), 0.5)}
@@ -412,7 +414,7 @@ def train(folder, *, steps=STEPS, kill_at=None, scores=None, data=None, step=tin
     data = data or Resident(stack_people(TINY_PEOPLE, (3, 4)), BATCH, seed=3)
     return fit(
         new_state(), step, jnp.float32(2), data, title="tiny", config=config, folder=folder,
-        steps=steps, every=EVERY, evaluate=evaluate,
+        steps=steps, every=EVERY, evaluate=evaluate or score,
     )  # fmt: skip
 
 

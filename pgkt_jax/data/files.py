@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 MAX_BYTES = 256 * 2**20
-"""The largest file that is read."""
+"""The largest file that is read where nothing else is said."""
 
 _UNFINISHED = ".unfinished"
 
@@ -30,6 +30,14 @@ def inside(root: Path, name: object) -> Path:
     if not stays:
         raise ValueError("leaves the folder through a symlink")
     return root / name
+
+
+def is_there(path: Path) -> bool:
+    """Whether it is a file; a name that no file can have is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long; a NUL
+        return False
 
 
 def read_bytes(path: Path, *, limit: int = MAX_BYTES) -> bytes:

@@ -7,6 +7,7 @@ import grain
 from pgkt_jax.data.batch import People, stack_people
 from pgkt_jax.data.order import sample_row
 from pgkt_jax.data.person import Person
+from pgkt_jax.data.skipping import Skipping
 
 
 def stream(
@@ -24,7 +25,8 @@ def stream(
 ) -> Iterator[People]:
     """Yields this process' share of the batches of steps `first_step` to `steps`, read ahead in threads.
 
-    The samples are those of `data.order`: the global batch of a step is the same for any number of processes.
+    The samples are those of `data.order`: the global batch of a step is the same for any number of processes. For
+    people who cannot be read others stand in, see `data.skipping`.
 
     Args:
         people: a random-access source; reading an item decodes it.
@@ -37,14 +39,16 @@ def stream(
         threads: that read and decode.
 
     Raises:
-        ValueError: the batch cannot be divided by the processes.
+        ValueError: the batch cannot be divided by the processes; while batches are read: too many people cannot be.
     """
     if batch % processes:
         raise ValueError(f"a batch of {batch} cannot be divided among {processes} processes")
 
+    readable = Skipping(people)
+
     def load(sample: int) -> tuple[Person, int]:
-        row = sample_row(int(sample), len(people), seed)
-        return people[row], -1 if bank_rows is None else bank_rows[row]
+        row, person = readable.read(sample_row(int(sample), len(people), seed))
+        return person, -1 if bank_rows is None else bank_rows[row]
 
     def collate(samples: Sequence[tuple[Person, int]]) -> People:
         found, rows = zip(*samples)

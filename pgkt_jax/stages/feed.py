@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from pgkt_jax.data.batch import People, stack_people
+from pgkt_jax.data.order import batch_rows
 from pgkt_jax.data.person import Person
+from pgkt_jax.data.skipping import Skipping
 from pgkt_jax.data.splits import Splits
 from pgkt_jax.train.loop import Resident, Streamed
 
@@ -20,7 +22,9 @@ def feed(
         bank_rows: each person's row in the pose bank.
     """
     if not splits.streamed:
-        return Resident(stack_people(list(people), splits.canvas, bank_rows), batch, seed)
+        resident = list(people)
+        ids = [person.id for person in resident]
+        return Resident(stack_people(resident, splits.canvas, bank_rows), batch, seed, ids)
 
     def batches(first_step: int, steps: int) -> Iterator[People]:
         from pgkt_jax.data.loader import stream  # grain: only where people stream
@@ -35,4 +39,8 @@ def feed(
             steps=steps,
         )
 
-    return Streamed(batches)
+    def who(step: int) -> list[str]:
+        readable = Skipping(people)
+        return [readable.read(int(row))[1].id for row in batch_rows(step, batch, len(people), seed)]
+
+    return Streamed(batches, who)

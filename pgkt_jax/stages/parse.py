@@ -163,9 +163,9 @@ def trained_parser(config: ParseConfig, skeleton: Skeleton, folder: Path) -> Tra
     """The latest state of the training in `folder`.
 
     Raises:
-        ValueError: there is none, or it is one with another config.
+        ValueError: there is none, none can be read, or it is one with another config.
     """
-    with contextlib.closing(Checkpoints(folder, config)) as checkpoints:
+    with contextlib.closing(Checkpoints(folder, config, read_only=True)) as checkpoints:
         state = checkpoints.restore(_fresh(config, skeleton))
     if state is None:
         raise ValueError(f"{folder} holds no checkpoint yet")

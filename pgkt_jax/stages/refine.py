@@ -177,9 +177,9 @@ def trained_refiner(config: RefineConfig, bank: PoseBank, folder: Path) -> Train
     """The latest state of the training in `folder`, whose priors are made of `bank`.
 
     Raises:
-        ValueError: there is none, or it is one with another config.
+        ValueError: there is none, none can be read, or it is one with another config.
     """
-    with contextlib.closing(Checkpoints(folder, config)) as checkpoints:
+    with contextlib.closing(Checkpoints(folder, config, read_only=True)) as checkpoints:
         state = checkpoints.restore(_fresh(config, bank))
     if state is None:
         raise ValueError(f"{folder} holds no checkpoint yet")

@@ -1,6 +1,7 @@
 """Part labels for people with keypoints only, by the refinement network (paper, section 3.7)."""
 
 import dataclasses
+import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from pgkt_jax.skeleton import Skeleton
 from pgkt_jax.stages.evaluate import BATCH, Labels
 from pgkt_jax.stages.refine import refined_labels
 from pgkt_jax.train.checkpoint import digest
+from pgkt_jax.train.faults import Stopped, noting_sigterm
 from pgkt_jax.train.log import Progress
 from pgkt_jax.train.state import TrainState
 from pgkt_jax.train.views import whole_box
@@ -39,7 +41,8 @@ def synthesize(
 ) -> None:
     """Labels people and writes them as a people folder of ten-part label maps, each with its provenance.
 
-    People whom an earlier run with the same network, settings and bank finished are left as they are.
+    People whom an earlier run with the same network, settings and bank finished are left as they are. SIGTERM ends it
+    when the people at hand are written, by `Stopped`, whose status is 0.
 
     Args:
         config, state, bank: the trained refinement network and the people its priors are made of.
@@ -52,7 +55,7 @@ def synthesize(
 
     origin = {"checkpoint": digest(state.params), "bank": digest(bank), "config": _as_json(config)}
     label = jax.jit(lambda state, bank, people: label_people(config, state, bank, people))
-    with PeopleWriter(folder, bank.skeleton) as writer:
+    with PeopleWriter(folder, bank.skeleton) as writer, noting_sigterm() as stopping:
         finished = {id for id, provenance in writer.finished.items() if _same_origin(provenance, origin)}
         waiting = [person for person in people if person.id not in finished]
         progress = Progress("synthesize", len(people), start=len(people) - len(waiting), unit="people")
@@ -66,6 +69,9 @@ def synthesize(
                 labelled = dataclasses.replace(person, label_map=part_maps[i, :height, :width])
                 writer.add(labelled, split=SPLIT, provenance={**origin, **_named(neighbours, i, bank_ids)})
             progress.show(len(people) - len(waiting) + start + len(chosen))
+            if stopping():
+                print(f"{folder}: stopped by SIGTERM with {len(writer.finished)} people written", file=sys.stderr)
+                raise Stopped
 
 
 def label_people(config: RefineConfig, state: TrainState, bank: PoseBank, people: People) -> tuple[Labels, Neighbours]:

@@ -1,18 +1,29 @@
-"""Checkpoints of a run folder: the latest two and the best, written while training goes on."""
+"""Checkpoints of a run folder: the latest two and the best, written while training goes on, checked when they are read.
+
+A checkpoint holds all that decides how the training goes on: the state (step, seed, parameters and statistics of the
+network, optimiser), a checksum of every array of it, the validation score, the losses since the last measurement, and
+the config. Random keys and the order of the data are functions of seed and step (`TrainState`, `data.order`).
+"""
 
 import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from pgkt_jax.data import checks
 from pgkt_jax.data.files import write_atomically
 from pgkt_jax.data.person import Person
+from pgkt_jax.train.run_folder import read_object
 
 Tree = TypeVar("Tree")
 
@@ -20,49 +31,159 @@ Tree = TypeVar("Tree")
 class Checkpoints:
     """The checkpoints of one training, under `folder`/checkpoints; `folder`/config.json says what it trains.
 
+    Args:
+        folder: of the training.
+        config: a frozen dataclass.
+        read_only: nothing in the folder is made, changed or moved; it must hold a training.
+
+    Attributes:
+        losses: of the steps since the last measurement, as the checkpoint has them that was restored last.
+
     Raises:
         ValueError: the folder holds a training with another config; the fields that differ are named.
+        OSError: the folder cannot be made or written to.
     """
 
-    def __init__(self, folder: Path, config: Any):
+    def __init__(self, folder: Path, config: Any, *, read_only: bool = False):
         # Imported here: it takes a second, and a step is timed on hosts that lack it.
         import orbax.checkpoint as ocp
         from orbax.checkpoint import checkpoint_managers
 
-        folder.mkdir(parents=True, exist_ok=True)
+        if not read_only:
+            folder.mkdir(parents=True, exist_ok=True)
+        elif not (folder / "checkpoints").is_dir():
+            raise ValueError(f"{folder} holds no checkpoint yet")
         check_config(folder / "config.json", config)
+        self.losses: list[float] = []
+        self._folder, self._config, self._read_only = folder, _plain(config), read_only
+        self._place = _identity(folder)
+        self._args = ocp.args
         policy = checkpoint_managers.AnyPreservationPolicy(
             [
                 checkpoint_managers.LatestN(2),
                 checkpoint_managers.BestN(get_metric_fn=_rank, n=1),
             ]
         )
-        self._args = ocp.args
-        self._manager = ocp.CheckpointManager(
-            (folder / "checkpoints").absolute(), options=ocp.CheckpointManagerOptions(preservation_policy=policy)
+        # What a killed run was writing is taken away, but not by somebody who only reads while the run goes on.
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=policy, create=not read_only, cleanup_tmp_directories=not read_only
         )
+        self._manager = ocp.CheckpointManager(self._root.absolute(), options=options)
+
+    @property
+    def _root(self) -> Path:
+        return self._folder / "checkpoints"
 
     def restore(self, state: Tree) -> Tree | None:
-        """The latest checkpoint in the form (shapes, dtypes, shardings) of `state`, or None where there is none."""
-        step = self._manager.latest_step()
-        if step is None:
-            return None
-        abstract = {
-            name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
-            for name, leaf in _named(state).items()
-        }
-        leaves = self._manager.restore(step, args=self._args.StandardRestore(abstract))
-        return jax.tree.unflatten(jax.tree.structure(state), [leaves[name] for name in _named(state)])
+        """The latest good checkpoint in the form (shapes, dtypes, shardings) of `state`, or None where there is none.
 
-    def save(self, step: int, state: Any, *, miou: float) -> None:
-        """Saves without waiting; `miou` (validation, NaN where not scored) decides which checkpoint is the best."""
-        if self._manager.latest_step() != step:
-            self._manager.save(step, args=self._args.StandardSave(_named(state)), metrics={"miou": miou})
+        Later ones that cannot be read, or whose arrays do not have their checksums, are named on standard error and
+        moved to `folder`/unreadable.
+
+        Raises:
+            ValueError: there are checkpoints and none of them can be read.
+        """
+        faults: dict[int, str] = {}
+        for step in sorted(self._manager.all_steps(), reverse=True):
+            try:
+                restored = self._read(step, state)
+            except Exception as error:  # orbax, tensorstore and the file system have many
+                faults[step] = _reason(error)
+                continue
+            for broken, fault in faults.items():
+                self._set_aside(broken, f"cannot be read ({fault}); going on from step {step}")
+            return restored
+        if faults:
+            said = "; ".join(f"{step}: {fault}" for step, fault in faults.items())
+            raise ValueError(f"{self._root}: none of the checkpoints can be read ({said})")
+        return None
+
+    def save(self, step: int, state: Any, *, miou: float, losses: Sequence[float] = ()) -> None:
+        """Saves without waiting.
+
+        Args:
+            step: of the state; one that is there already is not written again.
+            state: a pytree of arrays.
+            miou: on validation data, NaN where not scored; decides which checkpoint is the best.
+            losses: of the steps since the last measurement.
+
+        Raises:
+            OSError: this checkpoint or the one before cannot be written; names the last good one.
+        """
+        if self._manager.latest_step() == step:
+            return
+        leaves = _named(state)
+        run = {
+            "config": self._config,
+            "losses": list(losses),
+            "checksums": {name: int(value) for name, value in jax.device_get(_checksums(leaves)).items()},
+        }
+        try:
+            self._manager.save(
+                step,
+                args=self._args.Composite(state=self._args.StandardSave(leaves), run=self._args.JsonSave(run)),
+                metrics={"miou": miou},
+            )
+        except Exception as error:  # as above; also of the checkpoint before, which was being written
+            raise OSError(f"{self._root}: cannot be written ({_reason(error)}); {self.last_good()}") from error
+
+    def check_place(self) -> None:
+        """Raises OSError if the folder is no longer there: where a mount vanishes, an empty folder takes its name."""
+        if _identity(self._folder) != self._place:
+            raise OSError(f"{self._folder}: is gone, or another folder is in its place; nothing more is written")
+
+    def last_good(self) -> str:
+        """ "the last good checkpoint is of step N", as the folder has it."""
+        try:
+            steps = [int(path.name) for path in self._root.iterdir() if path.name.isdigit()]
+        except OSError:
+            return "the checkpoints cannot be seen"
+        return f"the last good checkpoint is of step {max(steps)}" if steps else "there is no checkpoint yet"
+
+    def wait(self) -> None:
+        """Until nothing is being written.
+
+        Raises:
+            OSError: a checkpoint could not be written; names the last good one.
+        """
+        try:
+            self._manager.wait_until_finished()
+        except Exception as error:
+            raise OSError(f"{self._root}: cannot be written ({_reason(error)}); {self.last_good()}") from error
 
     def close(self) -> None:
-        """Waits for what is being written."""
-        self._manager.wait_until_finished()
-        self._manager.close()
+        """Waits for what is being written; raises as `wait`."""
+        try:
+            self.wait()
+        finally:
+            self._manager.close()
+
+    def _read(self, step: int, state: Tree) -> Tree:
+        named = _named(state)
+        abstract = {
+            name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding) for name, leaf in named.items()
+        }
+        found = self._manager.restore(
+            step,
+            args=self._args.Composite(state=self._args.StandardRestore(abstract), run=self._args.JsonRestore()),
+        )
+        leaves, run = found["state"], found["run"]
+        sums = jax.device_get(_checksums(leaves))
+        wrong = [name for name in named if run["checksums"].get(name) != int(sums[name])]
+        if wrong:
+            raise ValueError(f"{wrong[0]} and {len(wrong) - 1} more are not what was saved")
+        self.losses = [float(value) for value in run["losses"]]
+        return jax.tree.unflatten(jax.tree.structure(state), [leaves[name] for name in named])
+
+    def _set_aside(self, step: int, why: str) -> None:
+        print(f"{self._root / str(step)} {why}", file=sys.stderr)
+        if self._read_only:
+            return
+        aside = self._folder / "unreadable"
+        aside.mkdir(exist_ok=True)
+        name = next(name for n in range(10**6) if not (name := aside / f"{step}.{n}").exists())
+        (self._root / str(step)).rename(name)
+        self._manager.reload()
 
 
 def check_config(path: Path, config: Any) -> None:
@@ -71,18 +192,35 @@ def check_config(path: Path, config: Any) -> None:
     Raises:
         ValueError: they differ; the fields are named.
     """
-    wanted = json.loads(json.dumps(dataclasses.asdict(config)))
     if not path.exists():
-        write_atomically(path, json.dumps(wanted, indent=1).encode())
-        return
-    found = json.loads(path.read_text())
-    differing = [
+        write_atomically(path, json.dumps(_plain(config), indent=1).encode())
+    elif differing := _differing(path, config):
+        raise ValueError(
+            f"{path}: this folder holds another run ({'; '.join(differing)}): choose another folder, "
+            "or --accept-changes"
+        )
+
+
+def accept_config(path: Path, config: Any) -> None:
+    """Has a run go on with this config, and says which fields change."""
+    for change in _differing(path, config):
+        print(f"{path}: {change}: accepted", file=sys.stderr)
+    write_atomically(path, json.dumps(_plain(config), indent=1).encode())
+
+
+def _differing(path: Path, config: Any) -> list[str]:
+    with checks.about(str(path)):
+        found, wanted = read_object(path), _plain(config)
+    return [
         f"{name} = {found.get(name)!r} there, {wanted.get(name)!r} here"
         for name in sorted({*found, *wanted})
         if found.get(name) != wanted.get(name)
     ]
-    if differing:
-        raise ValueError(f"{path}: this folder holds another run ({'; '.join(differing)}): choose another folder")
+
+
+def _plain(config: Any) -> dict[str, Any]:
+    """What a reader of the JSON will see."""
+    return json.loads(json.dumps(dataclasses.asdict(config)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,15 +243,56 @@ def check_people(folder: Path, people: Sequence[Person]) -> None:
 
 def people_digest(people: Sequence[Person]) -> str:
     """Twelve hexadecimal digits that stand for photographs, label maps and joints, in this order of people."""
-    return digest([(person.image, person.label_map, person.joints, person.visible) for person in people])
+    hasher = hashlib.sha256()
+    for person in people:  # one after the other: they may be more than memory holds
+        _update(hasher, (person.image, person.label_map, person.joints, person.visible))
+    return _short(hasher)
 
 
 def digest(tree: Any) -> str:
     """Twelve hexadecimal digits that stand for the values of a pytree."""
     hasher = hashlib.sha256()
+    _update(hasher, tree)
+    return _short(hasher)
+
+
+def _update(hasher: Any, tree: Any) -> None:
     for leaf in jax.tree.leaves(tree):
         hasher.update(np.asarray(leaf).tobytes())
+
+
+def _short(hasher: Any) -> str:
     return hasher.hexdigest()[:12]
+
+
+@jax.jit
+def _checksums(leaves: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+    """uint32 of every array, another one if any single element differs: the bits, each times an odd number, summed."""
+
+    def checksum(leaf: jax.Array) -> jax.Array:
+        bits = jax.lax.bitcast_convert_type(leaf, jnp.dtype(f"uint{8 * leaf.dtype.itemsize}")).astype(jnp.uint32)
+        return jnp.sum(bits.ravel() * (2 * jnp.arange(bits.size, dtype=jnp.uint32) + 1))
+
+    return {name: checksum(leaf) for name, leaf in leaves.items()}
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """Tells a folder from another that takes its name, as an empty mount point does."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _reason(error: BaseException) -> str:
+    """Why, in a few words: what the operating system said where that is known, else how the message begins."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if code := re.search(r"os_error_code='(\d+)'", str(error)):
+        return os.strerror(int(code[1]))
+    line = next(iter(str(error).splitlines()), "") or type(error).__name__
+    return line if len(line) <= 200 else line[:200] + "..."
 
 
 def _rank(metrics: dict[str, float]) -> float:

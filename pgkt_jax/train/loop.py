@@ -2,7 +2,8 @@
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,16 @@ import numpy as np
 from pgkt_jax.data.batch import People, take
 from pgkt_jax.data.order import batch_rows
 from pgkt_jax.train.checkpoint import Checkpoints
+from pgkt_jax.train.faults import Losses, Stopped, noting_sigterm
 from pgkt_jax.train.log import MetricsFile, Progress
 from pgkt_jax.train.sharding import data_mesh, replicate, split
 from pgkt_jax.train.state import TrainState
 
 STEPS_PER_CALL = 20
 """Steps in one `lax.scan` on an accelerator."""
+
+_NAMED = 50
+"""People of a batch whom an error names."""
 
 Step = Callable[[TrainState, Any, People], tuple[TrainState, dict[str, jax.Array]]]
 """(state, context, batch) -> (state, metrics): pure. The context (a pose bank, say) stays the same all along."""
@@ -34,6 +39,12 @@ class Resident:
     people: People
     batch: int
     seed: int
+    ids: Sequence[str] = ()
+
+    def who(self, step: int) -> list[str]:
+        """The ids of the batch of a step, counted from 0, or their rows where there are no ids."""
+        rows = batch_rows(step, self.batch, self.people.size, self.seed)
+        return [self.ids[row] if self.ids else f"row {row}" for row in rows]
 
     def feed(self, first_step: int, steps: int) -> Iterator[tuple[People, np.ndarray]]:
         """(data set, int32[S, B] rows) for S steps at a time, or with S = 0 rows the batch of one step itself."""
@@ -50,9 +61,10 @@ class Resident:
 
 @dataclass(frozen=True)
 class Streamed:
-    """A data set that streams: `batches(first_step, steps)` yields the batch of every step."""
+    """A data set that streams: `batches(first_step, steps)` yields the batch of every step, `who(step)` names it."""
 
     batches: Callable[[int, int], Iterator[People]]
+    who: Callable[[int], list[str]] = lambda step: []
 
     def feed(self, first_step: int, steps: int) -> Iterator[tuple[People, np.ndarray]]:
         for batch in self.batches(first_step, steps):
@@ -72,7 +84,9 @@ def fit(
     every: int,
     evaluate: Callable[[TrainState], dict[str, float]],
 ) -> TrainState:
-    """Trains to `steps`, going on from the folder's latest checkpoint where there is one.
+    """Trains to `steps`, going on from the folder's latest good checkpoint where there is one.
+
+    SIGTERM ends it after the step that is being made, saved, by `Stopped`, whose status is 0.
 
     Args:
         state: the state to begin with.
@@ -87,20 +101,30 @@ def fit(
         evaluate: scores a state on validation data; returns `miou` at least.
 
     Raises:
-        ValueError: the folder holds another run.
-        FloatingPointError: the loss or a parameter is not finite; nothing is saved after the last finite ones.
+        ValueError: the folder holds another run, or checkpoints of which none can be read.
+        FloatingPointError: the loss or the state is not finite; names step, batch and last good checkpoint, and
+            nothing is saved after that.
+        OSError: the folder cannot be written to; names the last good checkpoint.
+        Stopped: SIGTERM.
     """
     mesh = data_mesh()
     # Closed on the way out of an error, too: a checkpoint that is being written gets finished.
-    with contextlib.closing(Checkpoints(folder, config)) as checkpoints:
+    with contextlib.closing(Checkpoints(folder, config)) as checkpoints, noting_sigterm() as stopping:
+
+        def not_finite(step: int, what: str) -> FloatingPointError:
+            checkpoints.wait()
+            batch = ", ".join(data.who(step - 1)[:_NAMED])
+            return FloatingPointError(f"{folder}: {what} step {step}, batch: {batch}; {checkpoints.last_good()}")
+
         state, context = replicate(state, mesh), replicate(context, mesh)
         state = checkpoints.restore(state) or state
         first = int(state.step)
         metrics_file = MetricsFile(folder / "metrics.jsonl", first)
         progress = Progress(title, steps, start=first)
+        losses = Losses(first, checkpoints.losses, lambda step, loss: not_finite(step, f"the loss is {loss} at"))
         one = jax.jit(step, donate_argnums=0)
         many = jax.jit(scanned(step), donate_argnums=0)
-        done, pending = first, []
+        done = first
         for people, rows in data.feed(first, steps):
             if rows.size:
                 state, metrics = many(state, context, people, split(rows, mesh, axis=1))
@@ -108,33 +132,34 @@ def fit(
             else:
                 state, metrics = one(state, context, split(people, mesh))
                 done += 1
-            pending.append(metrics["loss"])
-            if done // every > (done - max(len(rows), 1)) // every or done >= steps:
-                loss = float(np.mean([np.mean(value) for value in jax.device_get(pending)]))
-                pending = []
-                if not math.isfinite(loss):
-                    raise FloatingPointError(
-                        f"{folder}: the loss is {loss} at step {done}; the last checkpoint is intact"
-                    )
-                # The last step's gradients can be infinite where its loss was not yet.
-                if not _finite(state.params):
-                    raise FloatingPointError(
-                        f"{folder}: a parameter is not finite after step {done}; the last checkpoint is intact"
-                    )
-                scores = evaluate(state)
-                metrics_file.write(done, loss=loss, **scores)
-                checkpoints.save(done, state, miou=scores["miou"])
-                progress.show(done, f"loss {loss:.4f}  val mIoU {scores['miou']:.3f}")
-            elif len(pending) > 2:
-                # Two steps are always in flight; waiting for the one before keeps the host from running far ahead.
-                jax.block_until_ready(pending[-3])
+            losses.add(metrics["loss"])
+            due = done // every > (done - max(len(rows), 1)) // every or done >= steps
+            stop = stopping()
+            # Two steps are always in flight; waiting for the one before keeps the host from running far ahead.
+            losses.settle(leave=0 if due or stop else 2)
+            if not (due or stop):
                 progress.show(done)
+                continue
+            # The last step's gradients can be infinite where its loss was not yet.
+            if not _finite(state):
+                raise not_finite(done, "a parameter is not finite after")
+            scores = evaluate(state) if due else {"miou": math.nan}
+            checkpoints.check_place()
+            if due:
+                loss = losses.mean()
+                metrics_file.write(done, loss=loss, **scores)
+                progress.show(done, f"loss {loss:.4f}  val mIoU {scores['miou']:.3f}")
+            checkpoints.save(done, state, miou=scores["miou"], losses=losses.values)
+            if stop:
+                checkpoints.wait()
+                print(f"{folder}: stopped by SIGTERM and saved at step {done} of {steps}", file=sys.stderr)
+                raise Stopped
     return state
 
 
 @jax.jit
-def _finite(params: Any) -> jax.Array:
-    return jnp.array([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(params)]).all()
+def _finite(state: TrainState) -> jax.Array:
+    return jnp.array([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(state)]).all()
 
 
 def scanned(step: Step) -> Callable[[TrainState, Any, People, jax.Array], tuple[TrainState, dict[str, jax.Array]]]:

@@ -9,6 +9,7 @@ import dataclasses
 import io
 import json
 import types
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -18,6 +19,9 @@ import numpy as np
 from pgkt_jax.data import checks, files
 from pgkt_jax.prior import PoseBank
 from pgkt_jax.skeleton import Part, Skeleton
+
+MAX_BANK_BYTES = 16 * 2**30
+"""The largest pose bank that is read, unpacked: two hundred thousand people."""
 
 Settings = TypeVar("Settings")
 
@@ -35,12 +39,21 @@ def read_skeleton(folder: Path) -> Skeleton:
     """
     path = folder / "skeleton.json"
     with checks.about(str(path)):
-        found = _object(path)
+        found = read_object(path)
         try:
-            parts = tuple(Part(part["name"], tuple(part["limb"]), part["class_name"]) for part in found["parts"])
-            return Skeleton(found["name"], tuple(found["joints"]), parts, tuple(found["torso"]))
-        except (KeyError, TypeError) as error:
+            parts = tuple(
+                Part(checks.text(part["name"]), _pair(part["limb"]), checks.text(part["class_name"]))
+                for part in found["parts"]
+            )
+            joints = tuple(checks.text(joint) for joint in found["joints"])
+            return Skeleton(checks.text(found["name"]), joints, parts, _pair(found["torso"]))
+        except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"says no skeleton ({error})") from None
+
+
+def _pair(joints: Sequence[object]) -> tuple[str, str]:
+    start, end = joints
+    return checks.text(start), checks.text(end)
 
 
 def save_bank(folder: Path, bank: PoseBank) -> None:
@@ -62,12 +75,22 @@ def read_bank(folder: Path, *, limb_frames: bool = True) -> PoseBank:
     """
     skeleton, path = read_skeleton(folder), folder / "bank.npz"
     with checks.about(str(path)):
-        data = files.read_bytes(path, limit=2**40)
+        data = files.read_bytes(path, limit=MAX_BANK_BYTES)
         try:
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                if sum(entry.file_size for entry in archive.infolist()) > MAX_BANK_BYTES:
+                    raise ValueError(f"unpacks to more than {MAX_BANK_BYTES:,} bytes")
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
                 maps, joints, visible = (arrays[name] for name in ("label_maps", "joints", "visible"))
         except Exception as error:  # zipfile, zlib and numpy each have their own
             raise ValueError(f"holds no pose bank ({error})") from None
+        count, length = len(maps), (len(maps), skeleton.num_joints)
+        if maps.dtype != np.uint8 or maps.ndim != 3 or not maps.size:
+            raise ValueError(f"label_maps: are {maps.dtype}{list(maps.shape)}, not uint8[N, H, W]")
+        if joints.dtype != np.float32 or joints.shape != (*length, 2):
+            raise ValueError(f"joints: are {joints.dtype}{list(joints.shape)}, not float32[{count}, {length[1]}, 2]")
+        if visible.dtype != bool or visible.shape != length:
+            raise ValueError(f"visible: are {visible.dtype}{list(visible.shape)}, not bool[{count}, {length[1]}]")
         # As large as they were, so that nothing is reduced twice.
         side = max(maps.shape[1:])
         return PoseBank.create(skeleton, list(maps), joints, visible, max_side=side, limb_frames=limb_frames)
@@ -81,7 +104,7 @@ def read_config(folder: Path, kind: type[Settings]) -> Settings:
     """
     path = folder / "config.json"
     with checks.about(str(path)):
-        found, kinds = _object(path), get_type_hints(kind)
+        found, kinds = read_object(path), get_type_hints(kind)
         faults = [
             *(f"{name} is unknown" for name in sorted(found.keys() - kinds.keys())),
             *(f"{name} is missing" for name in sorted(kinds.keys() - found.keys())),
@@ -108,7 +131,8 @@ def training_in(folder: Path, names: Sequence[str], command: str) -> Path:
     raise ValueError(f"{folder} holds no trained network ({wanted}): train one with `pgkt {command} CONFIG`")
 
 
-def _object(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
+    """A file that holds a JSON object; raises ValueError with a predicate, as those of `data.files`."""
     text = files.read_text(path)
     with checks.about("is not JSON"):
         found = json.loads(text)

@@ -96,6 +96,8 @@ def _read_keypoints(path: Path) -> Pose:
         annotation = ElementTree.fromstring(text.encode())
     except ElementTree.ParseError as error:
         raise ValueError(f"is not XML ({error})") from None
+    if annotation.tag != "annotation" or not (image := (annotation.findtext("image") or "").strip()):
+        raise ValueError("is no <annotation> that names its <image>")
     joints, visible = np.zeros((HORSE.num_joints, 2), np.float32), np.zeros(HORSE.num_joints, bool)
     for point in annotation.iter("keypoint"):
         name = point.get("name", "")
@@ -104,7 +106,7 @@ def _read_keypoints(path: Path) -> Pose:
                 raise ValueError(f"is unknown; known are {', '.join(_NAMES)}")
             place = np.array([_number(point.get(axis)) for axis in ("x", "y")])
             joints[HORSE.joint(_NAMES[name])], visible[HORSE.joint(_NAMES[name])] = place, point.get("visible") == "1"
-    return Pose(path.stem, (annotation.findtext("image") or "").strip(), joints, visible)
+    return Pose(path.stem, image, joints, visible)
 
 
 def _number(text: str | None) -> float:

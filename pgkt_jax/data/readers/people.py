@@ -89,9 +89,9 @@ def need(root: Path, guide: str, wanted: Mapping[str, Sequence[str]]) -> dict[st
 def check_there(paths: Iterable[Path]) -> None:
     """Raises ValueError, with their number and the first of them, if files are missing."""
     paths = list(dict.fromkeys(paths))
-    missing = [path for path in paths if not path.is_file()]
+    missing = [path for path in paths if not files.is_there(path)]
     if missing:
-        shown = ", ".join(map(str, missing[:3])) + ", ..." * (len(missing) > 3)
+        shown = ", ".join(str(path)[:500] for path in missing[:3]) + ", ..." * (len(missing) > 3)
         raise ValueError(f"{len(missing)} of {len(paths)} files are missing: {shown}")
 
 

@@ -77,6 +77,8 @@ def read_poses(path: Path, images: Path) -> list[Pose]:
     """
     if path.is_dir():
         found = [_numbered(_of_openpose(file, images)) for file in sorted(path.glob("*_keypoints.json"))]
+        if not found:
+            raise ValueError(f"{path}: is a folder without OpenPose's *_keypoints.json")
         return [pose for poses in found for pose in poses]
     with checks.about(str(path)):
         if path.suffix == ".csv":
@@ -140,9 +142,10 @@ def _of_coco(document: Mapping[str, Any]) -> Iterator[Found]:
             if id not in names:
                 raise ValueError(f"image_id: there is no image {id}")
             # A crowd's box has no joints of anybody; people too small for joints have none either.
-            if person.get("iscrowd") or not any(person.get("keypoints") or ()):
+            if person.get("iscrowd") or not person.get("keypoints"):
                 continue
-            yield names[id], *_joints(_field(person, "keypoints", list))
+            if any(keypoints := _field(person, "keypoints", list)):
+                yield names[id], *_joints(keypoints)
 
 
 def _of_detections(people: Sequence[object]) -> Iterator[Found]:

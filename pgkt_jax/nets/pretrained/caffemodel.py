@@ -11,6 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from pgkt_jax.data import files
+
+MAX_BYTES = 2**31
+"""The largest file that is read; protocol buffers have no larger ones."""
 LAYERS_V1, LAYERS = 2, 100
 NAME_V1, BLOBS_V1 = 4, 6
 NAME, BLOBS = 1, 7
@@ -27,7 +31,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
     """
     try:
         blobs: dict[str, np.ndarray] = {}
-        net = _fields(memoryview(path.read_bytes()))
+        net = _fields(memoryview(files.read_bytes(path, limit=MAX_BYTES)))
         for field, name_field, blob_field in ((LAYERS, NAME, BLOBS), (LAYERS_V1, NAME_V1, BLOBS_V1)):
             for layer in map(_fields, net[field]):
                 name = bytes(layer[name_field][0]).decode() if layer[name_field] else ""

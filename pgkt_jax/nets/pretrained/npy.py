@@ -1,5 +1,6 @@
 """TensorFlow variables as caffe-tensorflow keeps them: a .npy file of one pickled {layer: {name: array}}."""
 
+import io
 import pickle
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,10 @@ from typing import Any
 import numpy as np
 from numpy._core.multiarray import _reconstruct
 
+from pgkt_jax.data import files
+
+MAX_BYTES = 8 * 2**30
+"""The largest file that is read."""
 ALLOWED = {
     "_reconstruct": _reconstruct,
     "ndarray": np.ndarray,
@@ -42,7 +47,7 @@ def read(path: Path, *, trusted: bool) -> dict[str, np.ndarray]:
     if not trusted:
         raise ValueError(f"{path}: a .npy of weights is a pickle: say --trust-pickle if you know where it comes from")
     try:
-        with path.open("rb") as file:
+        with io.BytesIO(files.read_bytes(path, limit=MAX_BYTES)) as file:
             major, _ = np.lib.format.read_magic(file)
             header = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
             shape, _, dtype = header(file)

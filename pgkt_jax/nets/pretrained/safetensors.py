@@ -13,6 +13,10 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from pgkt_jax.data import checks, files
+
+MAX_BYTES = 8 * 2**30
+"""The largest file of weights that is read: ten times a ResNet-101 with its optimiser."""
 HEADER_LIMIT = 100_000_000
 DTYPES = {
     "F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": jnp.bfloat16,
@@ -24,9 +28,10 @@ def read(path: Path) -> dict[str, np.ndarray]:
     """Every tensor of a file.
 
     Raises:
-        ValueError: it is no safetensors file, or its header promises what is not there.
+        ValueError: it is missing, too large or no safetensors file, or its header promises what is not there.
     """
-    data = memoryview(path.read_bytes())
+    with checks.about(str(path)):
+        data = memoryview(files.read_bytes(path, limit=MAX_BYTES))
     length = struct.unpack("<Q", data[:8])[0] if len(data) >= 8 else HEADER_LIMIT + 1
     if length > min(HEADER_LIMIT, len(data) - 8):
         raise ValueError(f"{path}: no safetensors file, or cut short: its header does not fit into it")

@@ -18,6 +18,10 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from pgkt_jax.data import files
+
+MAX_BYTES = 8 * 2**30
+"""The largest file that is read."""
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 STORAGES = {
     "DoubleStorage": np.float64, "FloatStorage": np.float32, "HalfStorage": np.float16,
@@ -104,8 +108,8 @@ def read(path: Path) -> dict[str, np.ndarray]:
         ValueError: it is none, is cut short, or names anything but tensors.
     """
     try:
-        with path.open("rb") as file:
-            named = _read_zip(path) if zipfile.is_zipfile(path) else _read_pickles(file)
+        data = files.read_bytes(path, limit=MAX_BYTES)
+        named = _read_zip(data) if zipfile.is_zipfile(io.BytesIO(data)) else _read_pickles(io.BytesIO(data))
         if not isinstance(named, dict) or not all(isinstance(name, str) for name in named):
             raise ValueError("it holds no dictionary of tensors by name")
         return {name: tensor.array() for name, tensor in named.items() if isinstance(tensor, _Tensor)}
@@ -115,8 +119,8 @@ def read(path: Path) -> dict[str, np.ndarray]:
         raise ValueError(f"{path}: no state dictionary of PyTorch, or cut short ({error})") from error
 
 
-def _read_zip(path: Path) -> Any:
-    with zipfile.ZipFile(path) as archive:
+def _read_zip(data: bytes) -> Any:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
         root = next(name for name in archive.namelist() if name.endswith("/data.pkl")).removesuffix("data.pkl")
         if root + "byteorder" in archive.namelist() and archive.read(root + "byteorder") != b"little":
             raise ValueError("its numbers are big-endian")

@@ -1,0 +1,82 @@
+"""What ends a training early: a loss that is not finite, and SIGTERM."""
+
+import math
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import jax
+import numpy as np
+
+
+class Losses:
+    """The losses of the steps since the last measurement, fetched without making the device wait.
+
+    Args:
+        step: steps done.
+        values: the losses that there are already.
+        fail: (step) -> the error to raise when the loss of that step, counted from 1, is not finite.
+    """
+
+    def __init__(self, step: int, values: Sequence[float], fail: Callable[[int, float], Exception]):
+        self.values, self._step, self._fail = list(values), step, fail
+        self._flying: deque[jax.Array] = deque()
+
+    def add(self, losses: jax.Array) -> None:
+        """Takes the loss of the next step, or float[S] of the next S; they may still be computed."""
+        self._flying.append(losses)
+
+    def settle(self, *, leave: int = 0) -> None:
+        """Waits for all but the last `leave` that were added; raises if one of them is not finite."""
+        while len(self._flying) > leave:
+            for value in np.ravel(jax.device_get(self._flying.popleft())).tolist():
+                self._step += 1
+                if not math.isfinite(value):
+                    raise self._fail(self._step, value)
+                self.values.append(value)
+
+    def mean(self) -> float:
+        """The mean of all, and the next measurement begins; raises as `settle`."""
+        self.settle()
+        values, self.values = self.values, []
+        return float(np.mean(values))
+
+
+class Stopped(SystemExit):
+    """SIGTERM was obeyed and everything is saved: uncaught, it ends the process with status 0."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+
+
+@contextmanager
+def noting_sigterm() -> Iterator[Callable[[], bool]]:
+    """Within the block SIGTERM only makes the function that it gives say True: the block chooses when to stop."""
+    noted = threading.Event()
+    with _on_sigterm(noted.set):
+        yield noted.is_set
+
+
+@contextmanager
+def leaving_on_sigterm() -> Iterator[None]:
+    """Within the block SIGTERM ends the process with status 0, for where nothing that is half done needs saving."""
+
+    def leave() -> None:
+        raise Stopped
+
+    with _on_sigterm(leave):
+        yield
+
+
+@contextmanager
+def _on_sigterm(act: Callable[[], None]) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # Python has signals in its main thread alone
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: act())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
