@@ -133,6 +133,15 @@ article { margin-bottom: 1.3em; }
   border-radius: 4px; box-shadow: 0 0 0 1px var(--line);
 }
 
+.flow { display: flex; flex-wrap: wrap; gap: 18px 14px; padding: 1px; }
+.flow figure { flex: none; max-width: 100%; }
+.flow figcaption { width: 0; min-width: 100%; line-height: 1.3; margin-top: .3em; overflow-wrap: anywhere; }
+.flow b { color: var(--ink); }
+.flow img {
+  display: block; height: clamp(190px, 17vw, 300px); width: auto; max-width: 100%; object-fit: contain;
+  border-radius: 4px; box-shadow: 0 0 0 1px var(--line);
+}
+
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 360px), 1fr)); gap: 28px; }
 .chart figcaption { color: var(--ink); font-weight: 700; margin-bottom: .4em; }
 .chart > svg { width: 100%; }

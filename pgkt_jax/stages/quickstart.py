@@ -22,7 +22,8 @@ from pgkt_jax.geometry import image_box
 from pgkt_jax.prior import PoseBank, make_prior
 from pgkt_jax.report.charts import Chart
 from pgkt_jax.report.figures import colorize, contact_sheet, draw_joints, overlay, prior_picture
-from pgkt_jax.report.page import GalleryRow, difference_card, gain_cards, write_page
+from pgkt_jax.report.gallery import GalleryRow
+from pgkt_jax.report.page import difference_card, gain_cards, write_page
 from pgkt_jax.report.table import format_table
 from pgkt_jax.stages.evaluate import predict, score_people, write_results
 from pgkt_jax.stages.parse import parsed_labels, train_parsing

@@ -100,8 +100,18 @@ def check_people(folder: Path, people: Sequence[Person]) -> None:
     if not (folder / "checkpoints").exists():
         (folder / "trained_on.json").unlink(missing_ok=True)  # of a run that never began
     folder.mkdir(parents=True, exist_ok=True)
+    check_config(folder / "trained_on.json", _trained_on(people))
+
+
+def has_trained_on(folder: Path, people: Sequence[Person]) -> bool:
+    """Whether the run in `folder` trained on these people, in this order."""
+    path = folder / "trained_on.json"
+    return path.is_file() and json.loads(path.read_text()) == dataclasses.asdict(_trained_on(people))
+
+
+def _trained_on(people: Sequence[Person]) -> _TrainedOn:
     values = [(person.image, person.label_map, person.joints, person.visible) for person in people]
-    check_config(folder / "trained_on.json", _TrainedOn(len(people), digest(values)))
+    return _TrainedOn(len(people), digest(values))
 
 
 def digest(tree: Any) -> str:
