@@ -58,7 +58,7 @@ _STYLE = """
 * { box-sizing: border-box; }
 body {
   margin: 0 auto; max-width: 1520px; padding: 0 clamp(14px, 2.5vw, 40px) 48px;
-  background: var(--page); color: var(--ink);
+  background: var(--page); color: var(--ink); overflow-wrap: break-word;
   font: clamp(16px, 14px + .25vw, 19px)/1.5 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif;
 }
 h1 { font-size: clamp(1.6rem, 1.2rem + 1.6vw, 2.4rem); line-height: 1.15; margin: 1.2em 0 .4em; }
@@ -68,6 +68,7 @@ figure { margin: 0; }
 summary { cursor: pointer; font-weight: 700; padding: 1em 0; }
 .lead { font-size: 1.12em; max-width: 46em; margin: 0 0 .7em; }
 .hint, figcaption, small { color: var(--dim); font-size: .85em; }
+.hint { max-width: 60em; }
 .notes { max-width: 50em; padding-left: 1.2em; }
 .scroll { overflow-x: auto; }
 

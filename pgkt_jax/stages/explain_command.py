@@ -163,7 +163,7 @@ def _chapters(person: Person, teachers: Teachers, train: Sequence[Person], run: 
         yield Chapter("The parse", text, [("parsed", _over(person, label, skeleton))])
     if person.label_map is not None:
         label = skeleton.class_lut[person.label_map]
-        yield Chapter("The truth", "What people have drawn by hand.", [("truth", _over(person, label, skeleton))])
+        yield Chapter("The truth", "The label map that the data set has.", [("truth", _over(person, label, skeleton))])
 
 
 def _nearest(found: Explanation, teachers: Teachers, train: Sequence[Person]) -> Chapter:

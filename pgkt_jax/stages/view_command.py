@@ -91,7 +91,7 @@ def _chapter(source: Source, split: str, most: int, palette: np.ndarray) -> Chap
 
 
 def _twice(person: Person, skeleton: Skeleton, palette: np.ndarray) -> np.ndarray:
-    """The photograph beside the photograph with masks and joints; one above the other where they are wide."""
+    """The photograph beside the photograph with masks and joints."""
     bare = person_picture(person, skeleton, joints=False, height=HEIGHT)
     drawn = person_picture(person, skeleton, palette=palette, height=HEIGHT)
-    return np.concatenate([bare, drawn], axis=int(bare.shape[1] <= bare.shape[0]))
+    return np.concatenate([bare, drawn], axis=1)
