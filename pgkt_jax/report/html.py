@@ -122,7 +122,7 @@ svg line { stroke: var(--line); }
 .bars { max-width: 900px; margin: 0 0 1.6em; }
 .bars .track { fill: var(--soft); }
 .bars .bar { fill: var(--bar); }
-.bars text { font-size: min(15px, 3.5vw); }
+.bars text { font-size: clamp(12px, 3.5vw, 17px); }
 .bars .group, .bars .value { font-weight: 700; }
 
 article { margin-bottom: 1.3em; }
