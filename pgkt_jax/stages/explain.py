@@ -52,8 +52,10 @@ def teachers_of_people(train: Sequence[Person], skeleton: Skeleton, config: Refi
     """Everybody in split train who has masks.
 
     Raises:
-        ValueError: too few have.
+        ValueError: too few have, or k > n.
     """
+    if not 1 <= config.k <= config.n:
+        raise ValueError(f"k = {config.k} neighbours cannot be picked out of n = {config.n}: 1 <= k <= n must hold")
     rows, labelled = [], []
     for row, person in enumerate(train):
         if person.label_map is not None:
@@ -128,25 +130,29 @@ def explain(teachers: Teachers, person: Person) -> Explanation:
     Args:
         teachers: the labelled people; the person must not be one of them (see `Teachers.without`).
         person: whose image says the size, and the frame of the joints.
-
-    Raises:
-        ValueError: k > n, or n > the bank's size.
     """
-    bank, k, method = teachers.bank, teachers.config.k, teachers.config.method
+    bank, config = teachers.bank, teachers.config
     size = (person.image.shape[0], person.image.shape[1])
     joints, visible, box = jnp.asarray(person.joints), jnp.asarray(person.visible), jnp.array(image_box(size))
-    near = nearest_poses(bank, joints, visible, k=teachers.config.n)
-    make = jax.jit(lambda bank, picked: prior_from(bank, picked, joints, visible, box, size=size, method=method))
+    near = Neighbours(*map(np.asarray, _nearest(bank, joints, visible, n=config.n)))
+    picked = Neighbours(*(leaf[: config.k] for leaf in near))
 
-    def prior(start: int, stop: int) -> np.ndarray:
-        return np.asarray(make(bank, Neighbours(*(leaf[start:stop] for leaf in near))))
+    def prior(valid: np.ndarray) -> np.ndarray:
+        """Of those of the picked that are valid: of one of them alone, its masks."""
+        made = _prior(bank, picked._replace(valid=valid), joints, visible, box, size=size, method=config.method)
+        return np.asarray(made)
 
     neighbours = [
-        Neighbour(int(row), float(np.sqrt(distance)), prior(i, i + 1) if i < k else None)
+        Neighbour(int(row), float(np.sqrt(distance)), prior(np.arange(config.k) == i) if i < config.k else None)
         for i, (row, distance, valid) in enumerate(zip(*near))
         if valid
     ]
-    return Explanation(neighbours, prior(0, k))
+    return Explanation(neighbours, prior(picked.valid))
+
+
+# A program for each size of image, and not for each person.
+_nearest = jax.jit(lambda bank, joints, visible, n: nearest_poses(bank, joints, visible, k=n), static_argnames="n")
+_prior = jax.jit(prior_from, static_argnames=("size", "method"))
 
 
 def refined_label(teachers: Teachers, person: Person) -> np.ndarray | None:
