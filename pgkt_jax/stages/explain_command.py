@@ -60,14 +60,13 @@ def main(arguments: Sequence[str]) -> None:
     chosen = _read(arguments)
     source = open_people(chosen.people) if chosen.people else None
     person, skeleton, row = _find(chosen, source)
-    if not has_limb(person.visible, skeleton):
-        raise ValueError(f"{chosen.who}: person {person.id}: no limb has both its joints visible")
-    train = source.split("train") if source is not None else ()
+    train = source.split("train") if source is not None and source.splits.get("train") else ()
     if chosen.run:
         teachers = teachers_of_run(chosen.run, train)
     else:
+        assert source is not None  # `_read` has seen to it
         settings = {name: getattr(chosen, name) for name in ("k", "n") if getattr(chosen, name) is not None}
-        teachers = teachers_of_people(train, skeleton, RefineConfig(**settings))
+        teachers = teachers_of_people(train, source.skeleton, RefineConfig(**settings))
     if teachers.bank.skeleton != skeleton:
         raise ValueError(
             f"{chosen.who}: is of skeleton {skeleton.name}, not {teachers.bank.skeleton.name} as those with masks"
@@ -113,16 +112,26 @@ def _find(chosen: Namespace, source: Source | None) -> tuple[Person, Skeleton, i
         there = ", ".join(f"{name}/0 to {name}/{count - 1}" for name, count in source.splits.items() if count)
         raise ValueError(f"{chosen.people} has no person {chosen.who!r}, only {there}; a photograph wants --poses")
     person = reduced(source.split(split)[int(row)], MAX_SIDE)
+    _check_limbs(person, source.skeleton)
     return person, source.skeleton, int(row) if split == "train" else None
 
 
 def _posed(name: str, poses: Path, number: int) -> Person:
     """A person cut out of a photograph, as `pgkt predict` cuts everybody out."""
-    (photograph,) = with_poses(find_photographs([name]), poses)
+    photograph, *more = with_poses(find_photographs([name]), poses)
+    if more:
+        raise ValueError(f"{name}: stands for {len(more) + 1} photographs, not one")
     if not 1 <= number <= len(photograph.poses):
         raise ValueError(f"--person {number}: {poses} has {len(photograph.poses)} people in {name}")
     pose = photograph.poses[number - 1]
-    return reduced(cropped(Person(pose.id, read_image(photograph.path), pose.joints, pose.visible)), MAX_SIDE)
+    person = Person(pose.id, read_image(photograph.path), pose.joints, pose.visible)
+    _check_limbs(person, PASCAL_PERSON)
+    return reduced(cropped(person), MAX_SIDE)
+
+
+def _check_limbs(person: Person, skeleton: Skeleton) -> None:
+    if not has_limb(person.visible, skeleton):
+        raise ValueError(f"person {person.id}: no limb has both its joints visible")
 
 
 # ---- the page ----
