@@ -19,7 +19,9 @@ from pgkt_jax.data.builders.build import main as build_data
 from pgkt_jax.experiments.command import main as tables
 from pgkt_jax.nets.pretrained.command import main as import_weights
 from pgkt_jax.stages import commands
+from pgkt_jax.stages.explain_command import main as explain
 from pgkt_jax.stages.predict_command import main as predict
+from pgkt_jax.stages.view_command import main as view
 from pgkt_jax.train.faults import leaving_on_sigterm
 
 USAGE = """usage: pgkt COMMAND CONFIG [--out FOLDER] [--field value ...]
@@ -31,6 +33,9 @@ commands
                one of the paper's data sets, poses of an estimator, or label lists, as ArrayRecord or people folder
   predict PHOTOS... --run RUN [--poses POSES] [--out DIR] [--probabilities]
                label maps, overlays and instance maps of real photographs, by the networks of a run
+  explain WHO [--poses POSES] [--people DATASET] [--run RUN]
+               one person's way through the method on one page: pose, neighbours, morphed masks, prior, labels
+  view DATASET  [--out DIR]         a page of people with their masks and joints: is left left?
   bench prior   [--field value ...] priors a second beside rivals, and against batch, k, bank and output size
   bench nearest [--field value ...] milliseconds to find the nearest of a million poses
   bench step    [--field value ...] a training step that makes its priors against one that reads them
@@ -49,7 +54,7 @@ goes on where it was; with other settings only if --accept-changes says so.
 """
 
 TOOLS: dict[str, Callable[[Sequence[str]], None]] = {
-    "build-data": build_data, "predict": predict, "bench": bench, "tables": tables,
+    "build-data": build_data, "predict": predict, "explain": explain, "view": view, "tables": tables, "bench": bench,
     "import-weights": import_weights,
 }  # fmt: skip
 """Commands that take no config; each reads its own arguments."""
@@ -58,11 +63,11 @@ TOOLS: dict[str, Callable[[Sequence[str]], None]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; wrong usage and bad input end in one sentence and exit status 2."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments and arguments[0] in TOOLS:
+        return _checked(arguments[0], lambda: TOOLS[arguments[0]](arguments[1:]))
     if {"--help", "-h"} & set(arguments[:2]):
         print(_usage())
         return 0
-    if arguments and arguments[0] in TOOLS:
-        return _checked(arguments[0], lambda: TOOLS[arguments[0]](arguments[1:]))
     if len(arguments) < 2 or arguments[0] not in commands.COMMANDS:
         unknown = arguments and arguments[0] not in commands.COMMANDS
         print(_usage(), file=sys.stderr)

@@ -243,6 +243,22 @@ def street():
     return image, truth, poses
 
 
+def test_explain_shows_what_a_run_says_of_a_person_in_a_photograph(run, tmp_path):
+    image, _, poses = street()
+    (tmp_path / "street.png").write_bytes(encode_png(image))
+    rows = (",".join(map(str, [pose.image, *pose.joints.ravel()])) for pose in poses)
+    (tmp_path / "poses.csv").write_text("\n".join(rows))
+    arguments = ["--poses", str(tmp_path / "poses.csv"), "--person", "2", "--out", str(tmp_path / "why.html")]
+    assert cli.main(["explain", str(tmp_path / "street.png"), *arguments, "--run", str(run.folder)]) == 0
+    page = (tmp_path / "why.html").read_text()
+    assert re.findall("<h2>(.*?)</h2>", page) == [
+        "The pose", "The 2 nearest of 4 people with masks", "Their masks, morphed", "The prior", "The refined label",
+        "The parse",
+    ]  # fmt: skip
+    assert "row 1 of the bank" in page
+    assert page.count("<img") == 1 + 2 + 2 + 2 + 1 + 1
+
+
 def test_everybody_is_labelled_in_their_place(run, tmp_path):
     image, truth, poses = street()
     (tmp_path / "street.png").write_bytes(encode_png(image))

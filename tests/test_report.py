@@ -7,7 +7,8 @@ import pytest
 
 from pgkt_jax.report import figures
 from pgkt_jax.report.charts import Chart
-from pgkt_jax.report.page import GalleryRow, gain_cards, write_page
+from pgkt_jax.report.gallery import GalleryRow
+from pgkt_jax.report.page import gain_cards, write_page
 from pgkt_jax.report.table import MISSING, format_table
 from pgkt_jax.skeleton import IGNORE, PASCAL_PERSON
 

@@ -136,14 +136,20 @@ def reduced(person: Person, max_side: int) -> Person:
     """The person with the image's longer side brought down to `max_side` pixels, joints and label map with it."""
     height, width = person.image.shape[:2]
     ratio = max_side / max(height, width)
-    if ratio >= 1:
-        return person
-    size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
-    scale = np.array([size[0] / width, size[1] / height], np.float32)
+    return person if ratio >= 1 else resized(person, (max(1, round(height * ratio)), max(1, round(width * ratio))))
+
+
+def resized(person: Person, size: tuple[int, int]) -> Person:
+    """The person with an image of `size` (H, W), joints and label map with it."""
+    (height, width), (old_height, old_width) = size, person.image.shape[:2]
+    smaller = height * width < old_height * old_width
+    scale = np.array([width / old_width, height / old_height], np.float32)
     label_map = person.label_map
+    if label_map is not None:
+        label_map = cv2.resize(label_map, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
     return replace(
         person,
-        image=cv2.resize(person.image, size, interpolation=cv2.INTER_AREA),
+        image=cv2.resize(person.image, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR),
         joints=(person.joints + np.float32(0.5)) * scale - np.float32(0.5),
-        label_map=None if label_map is None else cv2.resize(label_map, size, interpolation=cv2.INTER_NEAREST_EXACT),
+        label_map=label_map,
     )

@@ -8,8 +8,9 @@ from typing import Any
 
 from pgkt_jax.experiments.outcome import Outcome
 from pgkt_jax.experiments.runner import Runner
+from pgkt_jax.report.gallery import GalleryRow
 from pgkt_jax.report.html import write_html
-from pgkt_jax.report.page import GalleryRow, report_body
+from pgkt_jax.report.page import report_body
 from pgkt_jax.stages.gallery import gallery
 from pgkt_jax.stages.refine import bank_of
 

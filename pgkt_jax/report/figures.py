@@ -1,6 +1,7 @@
 """Pictures of label maps, priors and poses. Numpy in, `uint8` RGB out; the arguments are never written to."""
 
 from collections.abc import Sequence
+from itertools import cycle
 
 import cv2
 import numpy as np
@@ -13,6 +14,10 @@ IGNORE_COLOR = (128, 128, 128)
 # Sky blue and orange of Okabe and Ito's set: colour-blind readers tell them apart, even on a photograph.
 LEFT_COLOR, RIGHT_COLOR, MIDDLE_COLOR = (86, 180, 233), (230, 159, 0), (255, 255, 255)
 """The person's own left limbs, right limbs, and limbs of neither side."""
+
+# Of the same set, so that parts side by side differ and a side keeps its hue: blues, oranges, and neither.
+_LEFT_PARTS, _RIGHT_PARTS = (LEFT_COLOR, (0, 114, 178)), (RIGHT_COLOR, (213, 94, 0))
+_MIDDLE_PARTS = ((0, 158, 115), (204, 121, 167), (240, 228, 66))
 
 _FAR = 1e5  # pixels; beyond it OpenCV's fixed-point coordinates would overflow
 _SUBPIXEL_BITS = 4
@@ -38,6 +43,12 @@ def colorize(label_map: np.ndarray, palette: np.ndarray) -> np.ndarray:
     colors = np.full((256, 3), IGNORE_COLOR, np.uint8)
     colors[: len(palette)] = palette
     return colors[label_map]
+
+
+def side_palette(skeleton: Skeleton) -> np.ndarray:
+    """uint8[P + 1, 3]: an RGB colour for background and every part: blues for left parts, oranges for right ones."""
+    turns = {"left": cycle(_LEFT_PARTS), "right": cycle(_RIGHT_PARTS), "": cycle(_MIDDLE_PARTS)}
+    return np.array([(0, 0, 0), *(next(turns[_side(part.name)]) for part in skeleton.parts)], np.uint8)
 
 
 def overlay(image: np.ndarray, label_map: np.ndarray, palette: np.ndarray, *, opacity: float = 0.55) -> np.ndarray:
@@ -171,7 +182,13 @@ def _edges(label_map: np.ndarray) -> np.ndarray:
 
 
 def _side_color(joint: str) -> tuple[int, int, int]:
-    return {"left": LEFT_COLOR, "right": RIGHT_COLOR}.get(joint.partition("_")[0], MIDDLE_COLOR)
+    return {"left": LEFT_COLOR, "right": RIGHT_COLOR, "": MIDDLE_COLOR}[_side(joint)]
+
+
+def _side(name: str) -> str:
+    """The side of a joint or part: left, right, or nothing."""
+    side = name.partition("_")[0]
+    return side if side in ("left", "right") else ""
 
 
 def _to_height(picture: np.ndarray, height: int) -> np.ndarray:

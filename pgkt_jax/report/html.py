@@ -58,7 +58,7 @@ _STYLE = """
 * { box-sizing: border-box; }
 body {
   margin: 0 auto; max-width: 1520px; padding: 0 clamp(14px, 2.5vw, 40px) 48px;
-  background: var(--page); color: var(--ink);
+  background: var(--page); color: var(--ink); overflow-wrap: break-word;
   font: clamp(16px, 14px + .25vw, 19px)/1.5 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif;
 }
 h1 { font-size: clamp(1.6rem, 1.2rem + 1.6vw, 2.4rem); line-height: 1.15; margin: 1.2em 0 .4em; }
@@ -68,6 +68,7 @@ figure { margin: 0; }
 summary { cursor: pointer; font-weight: 700; padding: 1em 0; }
 .lead { font-size: 1.12em; max-width: 46em; margin: 0 0 .7em; }
 .hint, figcaption, small { color: var(--dim); font-size: .85em; }
+.hint { max-width: 60em; }
 .notes { max-width: 50em; padding-left: 1.2em; }
 .scroll { overflow-x: auto; }
 
@@ -121,7 +122,7 @@ svg line { stroke: var(--line); }
 .bars { max-width: 900px; margin: 0 0 1.6em; }
 .bars .track { fill: var(--soft); }
 .bars .bar { fill: var(--bar); }
-.bars text { font-size: min(15px, 3.5vw); }
+.bars text { font-size: clamp(12px, 3.5vw, 17px); }
 .bars .group, .bars .value { font-weight: 700; }
 
 article { margin-bottom: 1.3em; }
@@ -130,6 +131,15 @@ article { margin-bottom: 1.3em; }
 .strip figcaption { width: 0; min-width: 100%; line-height: 1.3; margin-top: .3em; }
 .strip img {
   display: block; height: clamp(190px, 17vw, 300px); width: auto;
+  border-radius: 4px; box-shadow: 0 0 0 1px var(--line);
+}
+
+.flow { display: flex; flex-wrap: wrap; gap: 18px 14px; padding: 1px; }
+.flow figure { flex: none; max-width: 100%; }
+.flow figcaption { width: 0; min-width: 100%; line-height: 1.3; margin-top: .3em; overflow-wrap: anywhere; }
+.flow b { color: var(--ink); }
+.flow img {
+  display: block; height: clamp(190px, 17vw, 300px); width: auto; max-width: 100%; object-fit: contain;
   border-radius: 4px; box-shadow: 0 0 0 1px var(--line);
 }
 

@@ -1,6 +1,5 @@
 """The report of a run: scores, pictures and training curves on one page."""
 
-import base64
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -8,11 +7,10 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-import cv2
 import numpy as np
 
 from pgkt_jax.report.charts import Chart, chart_figure
-from pgkt_jax.report.figures import LEFT_COLOR, RIGHT_COLOR
+from pgkt_jax.report.gallery import GalleryRow, gallery_row, legend, paragraphs, swatch
 from pgkt_jax.report.html import write_html
 from pgkt_jax.report.table import MISSING, Row, best_cells, grouped, percent, scores
 
@@ -24,14 +22,6 @@ class Card:
     label: str
     value: str
     detail: str = ""
-
-
-@dataclass(frozen=True)
-class GalleryRow:
-    """Pictures of one person, side by side: (caption, uint8[H, W, 3] RGB) each."""
-
-    title: str
-    pictures: Sequence[tuple[str, np.ndarray]]
 
 
 def gain_cards(full: Row, semi: Row, upper: Row | None = None) -> list[Card]:
@@ -108,10 +98,10 @@ def report_body(
     if len(classes) != len(palette):
         raise ValueError(f"{len(classes)} classes, but {len(palette)} colours")
     return [
-        f"<header><h1>{escape(title)}</h1>{_lead(lead)}{_cards(cards)}</header>",
-        _legend(classes, palette),
+        f"<header><h1>{escape(title)}</h1>{paragraphs(lead, 'lead')}{_cards(cards)}</header>",
+        legend(zip(classes, palette)),
         _section("Scores", _bars(rows) + _table(rows, classes, palette) + _notes(notes), rows),
-        _section("Pictures", "".join(map(_gallery_row, gallery)), gallery),
+        _section("Pictures", "".join(map(gallery_row, gallery)), gallery),
         _section(curves_title, f'<div class="charts">{"".join(map(chart_figure, curves))}</div>', curves),
         _settings(settings or {}),
     ]
@@ -124,11 +114,6 @@ def _section(title: str, content: str, needed: Sequence[Any]) -> str:
     return f"<section><h2>{title}</h2>{content}</section>" if needed else ""
 
 
-def _lead(lead: str) -> str:
-    paragraphs = [part.strip() for part in lead.split("\n\n") if part.strip()]
-    return "".join(f'<p class="lead">{escape(part)}</p>' for part in paragraphs)
-
-
 def _cards(cards: Sequence[Card]) -> str:
     items = [
         f'<div class="card"><dt>{escape(card.label)}</dt>'
@@ -136,20 +121,6 @@ def _cards(cards: Sequence[Card]) -> str:
         for card in cards
     ]
     return f'<dl class="cards">{"".join(items)}</dl>' if items else ""
-
-
-def _legend(classes: Sequence[str], palette: np.ndarray) -> str:
-    items = [f"<li>{_swatch(color)}{escape(name)}</li>" for name, color in zip(classes, palette)]
-    items += [
-        f'<li class="stick">{_swatch(color)}{side} limb</li>'
-        for side, color in (("left", LEFT_COLOR), ("right", RIGHT_COLOR))
-    ]
-    return f'<ul class="legend" aria-label="Legend">{"".join(items)}</ul>'
-
-
-def _swatch(color: np.ndarray | tuple[int, ...]) -> str:
-    red, green, blue = map(int, color)
-    return f'<i style="background:rgb({red},{green},{blue})"></i>'
 
 
 def _notes(notes: Sequence[str]) -> str:
@@ -181,7 +152,7 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]
 
 def _table(rows: Sequence[Row], classes: Sequence[str], palette: np.ndarray) -> str:
     heads = ['<th scope="col" class="name">IoU, %</th><th scope="col">mean</th>']
-    heads += [f'<th scope="col">{_swatch(c)}{escape(name)}</th>' for name, c in zip(classes, palette)]
+    heads += [f'<th scope="col">{swatch(c)}{escape(name)}</th>' for name, c in zip(classes, palette)]
     lines = []
     for group, members in grouped(rows):
         if group:
@@ -228,29 +199,3 @@ def _bars(rows: Sequence[Row]) -> str:
         f'<svg role="img" aria-label="Mean IoU of every row" width="100%" height="{height}">{grid}'
         f"{''.join(marks)}</svg></figure>"
     )
-
-
-# ---- pictures ----
-
-
-def _gallery_row(row: GalleryRow) -> str:
-    figures = "".join(
-        f'<figure><img alt="{escape(row.title)}: {escape(caption)}" src="{_data_url(picture)}">'
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
-        for caption, picture in row.pictures
-    )
-    return (
-        f'<article><h3>{escape(row.title)}</h3><div class="strip scroll" tabindex="0" role="region" '
-        f'aria-label="{escape(row.title)}">{figures}</div></article>'
-    )
-
-
-def _data_url(picture: np.ndarray) -> str:
-    """The picture inside its own address: PNG for flat colours, JPEG where that is smaller."""
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[-1] != 3:
-        raise ValueError(f"a picture must be uint8[H, W, 3], not {picture.dtype}{list(picture.shape)}")
-    bgr = np.ascontiguousarray(picture[..., ::-1])
-    png = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes()
-    jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
-    kind, data = ("png", png) if len(png) <= len(jpeg) else ("jpeg", jpeg)
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

@@ -10,7 +10,7 @@ from pgkt_jax.data.splits import Splits
 from pgkt_jax.geometry import image_box
 from pgkt_jax.prior import PoseBank, make_prior
 from pgkt_jax.report.figures import colorize, draw_joints, overlay, prior_picture
-from pgkt_jax.report.page import GalleryRow
+from pgkt_jax.report.gallery import GalleryRow
 
 MOST = 8
 

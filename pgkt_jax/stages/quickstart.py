@@ -18,7 +18,8 @@ from pgkt_jax.data.splits import Splits
 from pgkt_jax.prior import PoseBank
 from pgkt_jax.report.charts import Chart
 from pgkt_jax.report.figures import contact_sheet
-from pgkt_jax.report.page import GalleryRow, difference_card, gain_cards, write_page
+from pgkt_jax.report.gallery import GalleryRow
+from pgkt_jax.report.page import difference_card, gain_cards, write_page
 from pgkt_jax.report.table import format_table
 from pgkt_jax.stages.chain import Refined, check_run, parsed, refined, synthesized
 from pgkt_jax.stages.evaluate import score_people, write_results

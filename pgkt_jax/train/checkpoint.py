@@ -241,6 +241,12 @@ def check_people(folder: Path, people: Sequence[Person]) -> None:
     check_config(folder / "trained_on.json", _TrainedOn(len(people), people_digest(people)))
 
 
+def has_trained_on(folder: Path, people: Sequence[Person]) -> bool:
+    """Whether the run in `folder` trained on these people, in this order."""
+    path = folder / "trained_on.json"
+    return path.is_file() and read_object(path) == _plain(_TrainedOn(len(people), people_digest(people)))
+
+
 def people_digest(people: Sequence[Person]) -> str:
     """Twelve hexadecimal digits that stand for photographs, label maps and joints, in this order of people."""
     hasher = hashlib.sha256()
