@@ -98,7 +98,7 @@ def write_page(
         raise ValueError(f"{len(classes)} classes, but {len(palette)} colours")
     body = [
         f"<header><h1>{escape(title)}</h1>{_lead(lead)}{_cards(cards)}</header>",
-        _legend(classes, palette),
+        legend(classes, palette),
         _section("Scores", _bars(rows) + _table(rows, classes, palette) + _notes(notes), rows),
         _section("Pictures", "".join(map(_gallery_row, gallery)), gallery),
         _section("Training", f'<div class="charts">{"".join(map(chart_figure, curves))}</div>', curves),
@@ -128,7 +128,7 @@ def _cards(cards: Sequence[Card]) -> str:
     return f'<dl class="cards">{"".join(items)}</dl>' if items else ""
 
 
-def _legend(classes: Sequence[str], palette: np.ndarray) -> str:
+def legend(classes: Sequence[str], palette: np.ndarray) -> str:
     items = [f"<li>{_swatch(color)}{escape(name)}</li>" for name, color in zip(classes, palette)]
     items += [
         f'<li class="stick">{_swatch(color)}{side} limb</li>'
