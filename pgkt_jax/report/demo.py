@@ -31,7 +31,7 @@ def write_demo(path: str | os.PathLike[str], bank: PoseBank) -> None:
     Args:
         path: of the HTML file.
         bank: whose people are the neighbours, and whose poses are those to start from. A person with ten parts takes
-            about 8 kB of the page.
+            5 to 8 kB of the page.
 
     Raises:
         ValueError: the bank has no limb frames, or fewer than two people.

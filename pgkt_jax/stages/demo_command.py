@@ -18,7 +18,7 @@ from pgkt_jax.train.run_folder import read_bank, training_in
 GUIDE = """\
 The page is one file that needs no server and no network, and runs in any browser of 2023 or later, telephones among
 them. Its people are those of the run's pose bank, or those of split train who have label maps; the page shows their
-joints and masks (about 8 kB a person), never their photographs.
+joints and masks (5 to 8 kB a person), never their photographs.
 
 examples
   pgkt demo puppets --out demo.html
