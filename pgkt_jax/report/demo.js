@@ -156,7 +156,8 @@ function pull(image, channel, patch, extent, reach, [ax, ay, bx, by], merge) {
   const squared = dx * dx + dy * dy;
   const [across, down] = [0, 1].map((i) => side / Math.max(extent[i + 2] - extent[i], 1e-6));
   // The image's pixel (x, y) shows the patch's column c0 + cx x + cy y, row alike.
-  const [cx, cy, rx, ry] = [(across * dx) / squared, (across * dy) / squared, (-down * dy) / squared, (down * dx) / squared];
+  const [cx, cy] = [(across * dx) / squared, (across * dy) / squared];
+  const [rx, ry] = [(-down * dy) / squared, (down * dx) / squared];
   const [c0, r0] = [-cx * ax - cy * ay - across * extent[0] - 0.5, -rx * ax - ry * ay - down * extent[1] - 0.5];
   const columns = sampled(across, extent[0], reach[0], reach[2], side);
   const rows = sampled(down, extent[1], reach[1], reach[3], side);
@@ -279,7 +280,8 @@ function fitted({ joints, visible }, [height, width]) {
     const seen = joints.filter((_, i) => i % 2 === axis && visible[(i - axis) / 2]);
     return [Math.min(...seen), Math.max(...seen)];
   });
-  const scale = Math.min(...[width, height].map((side, axis) => (0.72 * side) / Math.max(span[axis][1] - span[axis][0], 1)));
+  const room = [width, height].map((side, axis) => (0.72 * side) / Math.max(span[axis][1] - span[axis][0], 1));
+  const scale = Math.min(...room);
   const shift = [width, height].map((side, axis) => (side - 1) / 2 - (scale * (span[axis][0] + span[axis][1])) / 2);
   return { joints: joints.map((w, i) => scale * w + shift[i % 2]), visible: visible.slice() };
 }
@@ -322,7 +324,8 @@ class Demo {
     const [height, width] = this.bank.size;
     const scale = width / frame.width;
     const inside = (w, side) => Math.min(Math.max(w, 0), side - 1);
-    return [inside((clientX - frame.left) * scale - 0.5, width), inside((clientY - frame.top) * scale - 0.5, height), scale];
+    const [x, y] = [(clientX - frame.left) * scale - 0.5, (clientY - frame.top) * scale - 0.5];
+    return [inside(x, width), inside(y, height), scale];
   }
 
   /** The joint at a place of the page, -1 for none; the nearest of those within reach. */
