@@ -136,6 +136,16 @@ def test_the_tests_run_every_check_with_the_test_extras(checkout):
     assert tests == ["-m", "pytest", "-m", "not slow", *PARALLEL, "-k", "prior"]
 
 
+def test_the_reference_is_made_with_warnings_as_errors(checkout):
+    process, calls = launch(checkout, "launch/docs.sh", VIRTUAL_ENV="active")
+    assert (process.returncode, process.stderr) == (0, "")
+    install, build = calls
+    assert install[-1] == ".[docs]"
+    assert build[:3] == ["-W", "error", "-c"]
+    modules = re.findall(r'modules = """(.*?)"""', "\n".join(build), re.DOTALL)[0].split()
+    assert [name for name in modules if not (ROOT / "pgkt_jax" / f"{name.replace('.', '/')}.py").is_file()] == []
+
+
 def test_what_the_scripts_call_exists():
     for name in re.findall(r"\bquickstart_\w+", (ROOT / QUICKSTART).read_text()):
         assert (ROOT / "configs" / f"{name}.py").is_file()

@@ -1,18 +1,28 @@
 """One HTML file that opens anywhere: pictures, charts and style are inside, nothing is loaded.
 
-A content security policy forbids all loading, and the file appears under its name only when it is whole. Whoever makes
-the body escapes its texts.
+A content security policy forbids all loading and every script but the page's own, and the file appears under its name
+only when it is whole. Whoever makes the body escapes its texts.
 """
 
+import base64
+import hashlib
 import os
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
 
-def write_html(path: str | os.PathLike[str], title: str, body: Sequence[str]) -> None:
-    """Writes a page of sections of HTML, all of it or nothing; its folder is made, an older file replaced."""
-    _replace_file(Path(path), _HEAD.format(title=escape(title), style=_STYLE) + "\n".join(body) + _FOOT)
+def write_html(path: str | os.PathLike[str], title: str, body: Sequence[str], *, script: str = "") -> None:
+    """Writes a page of sections of HTML, all of it or nothing; its folder is made, an older file replaced.
+
+    `script` is JavaScript that runs once the body is there; without one the page can run none.
+    """
+    allowed = ""
+    if script:
+        allowed = f"; script-src 'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+        body = [*body, f"<script>{script}</script>"]
+    head = _HEAD.format(title=escape(title), style=_STYLE, allowed=allowed)
+    _replace_file(Path(path), head + "\n".join(body) + _FOOT)
 
 
 def _replace_file(path: Path, text: str) -> None:
@@ -30,7 +40,7 @@ _HEAD = """<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy"
-  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'{allowed}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{title}</title>
