@@ -16,6 +16,7 @@ from pgkt_jax.config import Config
 from pgkt_jax.data.builders.build import main as build_data
 from pgkt_jax.nets.pretrained.command import main as import_weights
 from pgkt_jax.stages import commands
+from pgkt_jax.stages.export_command import main as export
 from pgkt_jax.stages.predict_command import main as predict
 
 USAGE = """usage: pgkt COMMAND CONFIG [--out FOLDER] [--field value ...]
@@ -27,6 +28,8 @@ commands
                one of the paper's data sets, poses of an estimator, or label lists, as ArrayRecord or people folder
   predict PHOTOS... --run RUN [--poses POSES] [--out DIR] [--probabilities]
                label maps, overlays and instance maps of real photographs, by the networks of a run
+  export RUN [--net parser|refiner] [--out FILE]
+               a network of a run as one file of StableHLO that JAX runs without this package
   bench prior   [--field value ...] priors a second beside rivals, and against batch, k, bank and output size
   bench nearest [--field value ...] milliseconds to find the nearest of a million poses
   bench step    [--field value ...] a training step that makes its priors against one that reads them
@@ -42,7 +45,8 @@ CONFIG is a file or its name in configs/. Results go to runs/NAME unless --out s
 """
 
 TOOLS: dict[str, Callable[[Sequence[str]], None]] = {
-    "build-data": build_data, "predict": predict, "bench": bench, "import-weights": import_weights
+    "build-data": build_data, "predict": predict, "export": export, "bench": bench,
+    "import-weights": import_weights,
 }  # fmt: skip
 """Commands that take no config; each reads its own arguments."""
 
