@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 import pytest
 
+pytestmark = pytest.mark.slow
 EXAMPLES = Path(__file__).parents[1] / "pgkt_jax" / "docs" / "examples"
 
 
