@@ -21,6 +21,7 @@ from pgkt_jax.nets.pretrained.command import main as import_weights
 from pgkt_jax.stages import commands
 from pgkt_jax.stages.demo_command import main as demo
 from pgkt_jax.stages.explain_command import main as explain
+from pgkt_jax.stages.export_command import main as export
 from pgkt_jax.stages.predict_command import main as predict
 from pgkt_jax.stages.view_command import main as view
 from pgkt_jax.train.faults import leaving_on_sigterm
@@ -39,8 +40,8 @@ commands
   view DATASET  [--out DIR]         a page of people with their masks and joints: is left left?
   demo [RUN_OR_DATA] [--out FILE.html]
                a page on which a figure's joints are dragged and the prior follows
-  demo [RUN_OR_DATA] [--out FILE.html]
-               a page on which a figure's joints are dragged and the prior follows
+  export RUN [--net parser|refiner] [--out FILE]
+               a network of a run as one file of StableHLO that JAX runs without this package
   bench prior   [--field value ...] priors a second beside rivals, and against batch, k, bank and output size
   bench nearest [--field value ...] milliseconds to find the nearest of a million poses
   bench step    [--field value ...] a training step that makes its priors against one that reads them
@@ -59,8 +60,8 @@ goes on where it was; with other settings only if --accept-changes says so.
 """
 
 TOOLS: dict[str, Callable[[Sequence[str]], None]] = {
-    "build-data": build_data, "predict": predict, "explain": explain, "view": view, "demo": demo, "tables": tables,
-    "bench": bench, "import-weights": import_weights,
+    "build-data": build_data, "predict": predict, "explain": explain, "view": view, "demo": demo, "export": export,
+    "tables": tables, "bench": bench, "import-weights": import_weights,
 }  # fmt: skip
 """Commands that take no config; each reads its own arguments."""
 

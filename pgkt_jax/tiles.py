@@ -17,7 +17,7 @@ from jax.custom_batching import custom_vmap
 from jax.typing import DTypeLike
 
 from pgkt_jax.geometry import MIN_LIMB
-from pgkt_jax.typing import Array, Float, Int, Leaf, UInt32
+from pgkt_jax.typing import Array, Float, Int, Leaf, Side, UInt32
 
 TILE = 16
 """Side of a tile, in pixels."""
@@ -200,7 +200,7 @@ def _zeros(
 # --- Painting -------------------------------------------------------------------------------------
 
 
-def _lanes(batch: int) -> int:
+def _lanes(batch: Side) -> Side:
     """How many examples are painted side by side.
 
     An accelerator wants all of them at once. A CPU wants one after the other, so that the canvas stays in its cache
@@ -256,7 +256,7 @@ def _painter(size: tuple[int, int], num_classes: int, dtype: DTypeLike) -> Calla
         return jnp.moveaxis(out, 0, 1).reshape(-1, *out.shape[2:])
 
     @batch.def_vmap
-    def _(axis_size: int, batched: list, *arguments: Any) -> tuple[Array, bool]:
+    def _(axis_size: Side, batched: list, *arguments: Any) -> tuple[Array, bool]:
         """A batch of batches is one batch, unless every one has a bank of its own."""
 
         def spread(leaf: Array, has: bool) -> Array:

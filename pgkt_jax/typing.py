@@ -22,4 +22,7 @@ else:
 Leaf = Any
 """A field of a pytree: an array, or what a transformation puts in its place (a shape, a sharding, numpy's array)."""
 
-__all__ = ["Array", "Bool", "Float", "Int", "Key", "Leaf", "UInt8", "UInt32"]
+Side = Any
+"""A length in pixels or in people: an int, or one that `jax.export` leaves open."""
+
+__all__ = ["Array", "Bool", "Float", "Int", "Key", "Leaf", "Side", "UInt8", "UInt32"]

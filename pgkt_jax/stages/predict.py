@@ -64,17 +64,16 @@ class Refiner:
         config: what the network was trained with.
         skeleton: names joints and classes.
         batch: people that the network sees at once.
+        outputs: the network with its priors, jitted: `refined_outputs` of images, joints, visible and boxes.
     """
 
     def __init__(self, config: RefineConfig, network: UNet, bank: PoseBank, *, batch: int = BATCH):
         self.config, self.skeleton, self.batch = config, bank.skeleton, batch
         graph, params = nnx.split(network)
         outputs = jax.jit(
-            lambda params, bank, *seen, exclude: refined_outputs(
-                config, nnx.merge(graph, params, copy=True), bank, *seen, exclude=exclude
-            )
+            lambda params, bank, *seen: refined_outputs(config, nnx.merge(graph, params, copy=True), bank, *seen)
         )
-        self._outputs = partial(outputs, params, bank, exclude=jnp.full(batch, -1))
+        self.outputs = partial(outputs, params, bank)
 
     @classmethod
     def from_checkpoint(cls, folder: str | Path, *, batch: int = BATCH) -> "Refiner":
@@ -140,7 +139,7 @@ class Refiner:
             visible = jnp.concatenate([row.visible for row in views.rows])
             boxes = jax.vmap(whole_box)(views.sizes)
             return both_ways(
-                lambda boxes: self._outputs(views.look(boxes, self.config.size), joints, visible, boxes),
+                lambda boxes: self.outputs(views.look(boxes, self.config.size), joints, visible, boxes),
                 boxes,
                 mirror=self.config.mirror_test,
             ), boxes
@@ -155,12 +154,13 @@ class Parser:
         config: what the network was trained with.
         skeleton: names the classes.
         batch: images that the network sees at once.
+        logits: the network, jitted: float[B, H, W, 3], -1..1, to its fused logits float32[B, h, w, C].
     """
 
     def __init__(self, config: ParseConfig, network: nnx.Module, skeleton: Skeleton, *, batch: int = BATCH):
         self.config, self.skeleton, self.batch = config, skeleton, batch
         graph, params = nnx.split(network)
-        self._logits = partial(jax.jit(lambda params, seen: nnx.merge(graph, params, copy=True)(seen).fused), params)
+        self.logits = partial(jax.jit(lambda params, seen: nnx.merge(graph, params, copy=True)(seen).fused), params)
 
     @classmethod
     def from_checkpoint(cls, folder: str | Path, *, batch: int = BATCH) -> "Parser":
@@ -209,7 +209,7 @@ class Parser:
 
         def outputs(views: _Views) -> tuple[Array, Array]:
             boxes = jax.vmap(partial(fitted_box, output=self.config.size))(views.sizes)
-            return parsed_outputs(self.config, self._logits, views.look, boxes), boxes
+            return parsed_outputs(self.config, self.logits, views.look, boxes), boxes
 
         # No joints are looked at; the record wants some.
         joints, visible = np.zeros((self.skeleton.num_joints, 2), np.float32), np.zeros(self.skeleton.num_joints, bool)

@@ -123,7 +123,7 @@ def refined_outputs(
     visible: Bool[Array, "B J"],
     boxes: Float[Array, "B 4"],
     *,
-    exclude: Int[Array, "B"],
+    exclude: Int[Array, "B"] | None = None,
 ) -> Float[Array, "B H W C"]:
     """What the network says of images seen through boxes (-1..1, of its size) and of their priors, the k nearest."""
     seen = jax.vmap(partial(network_input, config, bank))(images, joints, visible, boxes, exclude=exclude)

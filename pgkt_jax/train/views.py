@@ -11,7 +11,7 @@ from jax.scipy.ndimage import map_coordinates
 
 from pgkt_jax.geometry import box_pixels, crop_image, crop_label_map
 from pgkt_jax.skeleton import IGNORE, Skeleton
-from pgkt_jax.typing import Array, Bool, Float, Int, Key, UInt8
+from pgkt_jax.typing import Array, Bool, Float, Int, Key, Side, UInt8
 
 
 def whole_box(size: Int[Array, "2"]) -> Float[Array, "4"]:
@@ -151,7 +151,7 @@ def see_classes(
     return jnp.asarray(skeleton.class_lut)[crop_label_map(label_map, box, output, IGNORE)]
 
 
-def unsee(seen: Float[Array, "H W C"], box: Float[Array, "4"], canvas: tuple[int, int]) -> Float[Array, "h w C"]:
+def unsee(seen: Float[Array, "H W C"], box: Float[Array, "4"], canvas: tuple[Side, Side]) -> Float[Array, "h w C"]:
     """The way back: values seen through a box, interpolated at the pixels of the canvas; 0 outside of the box."""
     x0, y0, x1, y1 = box
     height, width, channels = seen.shape

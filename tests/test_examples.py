@@ -1,0 +1,36 @@
+"""The examples of calling `make_prior` from other code run as they stand, and show what they say."""
+
+import re
+import runpy
+from pathlib import Path
+
+import jax
+import pytest
+
+pytestmark = pytest.mark.slow
+EXAMPLES = Path(__file__).parents[1] / "pgkt_jax" / "docs" / "examples"
+
+
+@pytest.fixture
+def printed(capsys):
+    """What an example prints, under the promotion rules that a user has."""
+
+    def run(name):
+        with jax.numpy_dtype_promotion("standard"):
+            runpy.run_path(str(EXAMPLES / name))
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_a_step_that_makes_its_priors_learns_and_is_compiled_once(printed):
+    first, last, times = re.search(
+        r"loss ([\d.]+) -> ([\d.]+), compiled (\d+) time", printed("training_step.py")
+    ).groups()
+    assert float(last) < float(first) / 3
+    assert times == "1"
+
+
+def test_every_example_is_run():
+    named = set(re.findall(r'printed\("(\w+\.py)"\)', Path(__file__).read_text()))
+    assert {path.name for path in EXAMPLES.glob("*.py")} == named
