@@ -6,7 +6,8 @@
 Crops of 321 x 321 at scales .5 to 1.5, mirrored half of the time, batch 8, 2.5e-4 falling as (1 - step / steps)**.9,
 normalisation frozen; tested at scales 1, .75 and .5, the maximum of their logits. 90 epochs of the 1,716 images with
 masks of PASCAL-Person-Part. The release first trains 10 epochs on masks and synthesised labels together, then these 90
-on the masks alone, starting from the first one's result.
+on the masks alone, starting from the first one's result: `pgkt quickstart` into one folder, `pgkt parse` with
+`--parse.weights` that folder and `--out` another.
 
 Hardware: one accelerator. Not run to its end yet: the paper claims .643 at one scale and .676 at three.
 """

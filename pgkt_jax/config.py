@@ -106,7 +106,9 @@ class ParseConfig:
         poly: in place of drops: the rate falls as (1 - step / steps) to this power.
         classifier: how much faster the last layer learns, by SGD.
         test_scales, test_fusion: outside of training, what is taken pixel by pixel from the logits at these scales.
-        mirror_test, batch, steps, every, dtype, seed, weights: as for `RefineConfig`.
+        accumulate: a batch goes through the network in so many parts, whose gradients add up: less memory.
+        mirror_test, batch, steps, every, dtype, seed: as for `RefineConfig`.
+        weights: a file that `pgkt import-weights` wrote, or the folder of a run, to start from.
     """
 
     size: tuple[int, int] = (320, 320)
@@ -135,6 +137,7 @@ class ParseConfig:
     test_fusion: Literal["max", "mean"] = "max"
     mirror_test: bool = False
     batch: int = 30
+    accumulate: int = 1
     steps: int = 15000
     every: int = 1000
     dtype: Literal["float32", "bfloat16"] = "float32"

@@ -23,12 +23,9 @@ def printed(capsys):
     return run
 
 
-def test_a_step_that_makes_its_priors_learns_and_is_compiled_once(printed):
-    first, last, times = re.search(
-        r"loss ([\d.]+) -> ([\d.]+), compiled (\d+) time", printed("training_step.py")
-    ).groups()
+def test_a_step_that_makes_its_priors_learns(printed):
+    first, last = re.search(r"loss ([\d.]+) -> ([\d.]+)", printed("training_step.py")).groups()
     assert float(last) < float(first) / 3
-    assert times == "1"
 
 
 def test_every_example_is_run():

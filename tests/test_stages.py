@@ -200,6 +200,34 @@ def test_other_settings_in_a_finished_folder_are_refused_and_nothing_is_lost(run
     assert contents(run.folder / "parse-full") == before
 
 
+def test_a_step_in_parts_updates_alike(run):
+    whole = run.config.parse
+    state = parse._fresh(whole, PASCAL_PERSON)
+    people = run.splits.labelled + run.splits.labelled
+    batch = jax.tree.map(jnp.asarray, stack_people(people[:8], run.splits.canvas))
+    configs = [whole, dataclasses.replace(whole, accumulate=2)]
+    (ours, told), (parted, told_parted) = [
+        jax.jit(parse.parse_step(c, PASCAL_PERSON))(state, None, batch) for c in configs
+    ]
+    np.testing.assert_allclose(told_parted["loss"], told["loss"], rtol=1e-5)
+    jax.tree.map(partial(np.testing.assert_allclose, atol=1e-5), parted.params, ours.params)
+    with pytest.raises(ValueError, match=r"parse\.batch = 8 .* in 3 parts"):
+        parse.train_parsing(dataclasses.replace(whole, accumulate=3), [], run.splits, run.folder / "parse-full")
+
+
+def test_a_training_starts_from_the_network_of_a_run(run, capsys):
+    state = parse._fresh(dataclasses.replace(run.config.parse, seed=1), PASCAL_PERSON, weights=str(run.folder))
+    trained = parse.trained_parser(run.config.parse, PASCAL_PERSON, run.folder / "parse-semi")
+    jax.tree.map(np.testing.assert_array_equal, state.params, trained.params)
+    assert state.step == 0
+    assert capsys.readouterr().out.endswith("freshly initialised: none\n")
+    wider = dataclasses.replace(run.config.parse, width=16)
+    with pytest.raises(ValueError, match=r"parse-full: .*kernel has the shape .*, the network wants"):
+        parse._fresh(wider, PASCAL_PERSON, weights=str(run.folder / "parse-full"))
+    with pytest.raises(ValueError, match=r"synthesised holds no trained network"):
+        parse._fresh(wider, PASCAL_PERSON, weights=str(run.folder / SPLIT))
+
+
 def test_streamed_people_train_the_same_network(run, tmp_path):
     streamed = read_splits(open_people(run.config.data.people), labels=LABELS, max_side=max(SIZE), streamed=True)
     found = parse.train_parsing(run.config.parse, streamed.labelled, streamed, tmp_path / "streamed")

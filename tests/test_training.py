@@ -18,6 +18,7 @@ from pgkt_jax.data.person import Person
 from pgkt_jax.prior import skeleton_label_map
 from pgkt_jax.skeleton import IGNORE, PASCAL_PERSON
 from pgkt_jax.train import loop
+from pgkt_jax.train.accumulate import value_and_grad_in_parts
 from pgkt_jax.train.checkpoint import Checkpoints
 from pgkt_jax.train.log import read_metrics
 from pgkt_jax.train.loop import Resident, Streamed, fit
@@ -81,6 +82,22 @@ def test_ignored_pixels_have_no_gradient_and_nothing_but_them_costs_nothing(loss
     value, grad = run(outputs, nobody)
     assert value == 0
     assert (grad == 0).all()
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3])
+def test_gradients_of_parts_add_up_to_those_of_the_batch(parts):
+    params, images = {"kernel": normal(3, 4)}, normal(6, 2, 5, 3)
+    classes = rng.integers(0, 4, (6, 2, 5)).astype(np.uint8)
+    classes[0, :, 1:] = classes[1::2] = IGNORE  # of two parts the second has no label at all
+
+    def loss(params, images, classes):
+        return cross_entropy(jnp.tanh(images @ params["kernel"]), classes)
+
+    labelled = jnp.sum(classes != IGNORE, (1, 2), dtype=jnp.float32)
+    in_parts = jax.jit(partial(value_and_grad_in_parts, loss, parts=parts))
+    found = in_parts(params, (images, jnp.asarray(classes)), labelled)
+    expected = jax.jit(jax.value_and_grad(loss))(params, images, jnp.asarray(classes))
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7), found, expected)
 
 
 # --- Optimisers -----------------------------------------------------------------------------------

@@ -24,13 +24,14 @@ class Setting:
 
     Attributes:
         people: `puppets` (stick people where OpenCV is missing), or a people folder, whose split train trains.
-        batch, size, backbone, head, width, scales, attention_width, optimizer, dtype: as for `ParseConfig`.
+        batch, accumulate, size, backbone, head, width, scales, attention_width, optimizer, dtype: as for `ParseConfig`.
         scan: where to measure steps in one `lax.scan` as well.
         seconds: to spend on the comparison; streaming spends as much again.
     """
 
     people: str = "puppets"
     batch: int = 8
+    accumulate: int = 1
     size: tuple[int, int] = (128, 96)
     backbone: BackboneName = "small"
     head: HeadName = "subpixel"

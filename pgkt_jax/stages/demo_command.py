@@ -11,8 +11,7 @@ from pgkt_jax.data.person import Person
 from pgkt_jax.data.sources import open_people, reduced
 from pgkt_jax.prior import PoseBank
 from pgkt_jax.report.demo import write_demo
-from pgkt_jax.stages.predict import REFINERS
-from pgkt_jax.stages.refine import bank_of
+from pgkt_jax.stages.refine import REFINERS, bank_of
 from pgkt_jax.train.run_folder import read_bank, training_in
 
 GUIDE = """\

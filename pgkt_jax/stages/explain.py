@@ -16,8 +16,9 @@ from pgkt_jax.geometry import image_box
 from pgkt_jax.prior import PoseBank, nearest_poses, prior_from
 from pgkt_jax.retrieval import Neighbours
 from pgkt_jax.skeleton import Skeleton
-from pgkt_jax.stages.predict import PARSERS, REFINERS, Parser, Refiner
-from pgkt_jax.stages.refine import bank_of, trained_refiner
+from pgkt_jax.stages.parse import PARSERS
+from pgkt_jax.stages.predict import Parser, Refiner
+from pgkt_jax.stages.refine import REFINERS, bank_of, trained_refiner
 from pgkt_jax.train.checkpoint import has_trained_on
 from pgkt_jax.train.run_folder import read_bank, read_config, training_in
 

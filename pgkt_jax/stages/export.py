@@ -54,7 +54,7 @@ def exported(network: Parser | Refiner, *, platforms: Sequence[str] = ("cpu", "c
 def _without_paths() -> Iterator[None]:
     """JAX else writes the path of every source file and caller into what it exports."""
     name = "jax_traceback_in_locations_limit"
-    usual = jax.config.jax_traceback_in_locations_limit
+    usual = getattr(jax.config, name)
     jax.config.update(name, 0)
     try:
         yield
@@ -68,7 +68,7 @@ def parsing(parser: Parser) -> Callable[[UInt8[Array, "B H W 3"]], Float[Array, 
     def probabilities(images: UInt8[Array, "B H W 3"]) -> Float[Array, "B H W C"]:
         boxes = jax.vmap(partial(fitted_box, output=parser.config.size))(_sizes(images))
         outputs = parsed_outputs(parser.config, parser.logits, partial(_look, images), boxes)
-        return _at_pixels(outputs, boxes, images.shape[1:3], masks=False)
+        return _at_pixels(outputs, boxes, (images.shape[1], images.shape[2]), masks=False)
 
     return probabilities
 
@@ -93,7 +93,7 @@ def refining(refiner: Refiner) -> Callable[..., Float[Array, "B H W C"]]:
             return refiner.outputs(_look(images, boxes, config.size), joints, visible, boxes)
 
         seen = both_ways(outputs, boxes, mirror=config.mirror_test)
-        return _at_pixels(seen, boxes, images.shape[1:3], masks=config.loss == "l1")
+        return _at_pixels(seen, boxes, (images.shape[1], images.shape[2]), masks=config.loss == "l1")
 
     return probabilities
 

@@ -14,7 +14,9 @@ import jax
 
 from pgkt_jax.data import files
 from pgkt_jax.stages.export import PLATFORMS, exported
-from pgkt_jax.stages.predict import PARSERS, REFINERS, Parser, Refiner
+from pgkt_jax.stages.parse import PARSERS
+from pgkt_jax.stages.predict import Parser, Refiner
+from pgkt_jax.stages.refine import REFINERS
 from pgkt_jax.train.run_folder import training_in
 
 GUIDE = """\
@@ -63,7 +65,7 @@ def main(arguments: Sequence[str]) -> None:
     for path in {out, sheet}:
         if path.exists() or out == sheet:
             raise ValueError(f"--out: {path} is {'the name of the description' if out == sheet else 'there already'}")
-    network = {"parser": Parser, "refiner": Refiner}[net].from_checkpoint(chosen.run)
+    network = (Parser if net == "parser" else Refiner).from_checkpoint(chosen.run)
     function = exported(network, platforms=chosen.platforms)
     out.parent.mkdir(parents=True, exist_ok=True)
     files.write_atomically(out, bytes(function.serialize()))

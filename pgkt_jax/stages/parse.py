@@ -19,15 +19,16 @@ from pgkt_jax.nets.attention import AttentionToScale, Logits
 from pgkt_jax.nets.deeplab import DeepLab
 from pgkt_jax.nets.layers import resize
 from pgkt_jax.nets.parser import parser
-from pgkt_jax.nets.pretrained import load_weights
+from pgkt_jax.nets.pretrained import copy_weights, load_weights
 from pgkt_jax.skeleton import IGNORE, Skeleton
 from pgkt_jax.stages.evaluate import Labels, both_ways, masks_to_labels, predict, score_people
 from pgkt_jax.stages.feed import feed
+from pgkt_jax.train.accumulate import value_and_grad_in_parts
 from pgkt_jax.train.checkpoint import Checkpoints, check_people
 from pgkt_jax.train.loop import fit
 from pgkt_jax.train.losses import cross_entropy
 from pgkt_jax.train.optim import adam, sgd
-from pgkt_jax.train.run_folder import save_skeleton
+from pgkt_jax.train.run_folder import read_config, read_skeleton, save_skeleton, training_in
 from pgkt_jax.train.sharding import check_batch
 from pgkt_jax.train.state import TrainState
 from pgkt_jax.train.views import (
@@ -42,6 +43,9 @@ from pgkt_jax.train.views import (
     turn_classes,
 )
 from pgkt_jax.typing import Array, Float, Key, UInt8
+
+PARSERS = ("parse-semi", "parse-full", "parse-all")
+"""The parsing networks of a run folder, in the order in which they are looked for."""
 
 
 def parsing_network(config: ParseConfig, skeleton: Skeleton) -> AttentionToScale | DeepLab:
@@ -88,10 +92,13 @@ def parse_step(config: ParseConfig, skeleton: Skeleton) -> Any:
         grid = jax.eval_shape(state.network(), jax.ShapeDtypeStruct(shape, jnp.float32)).fused.shape[1:3]
         images, classes = jax.vmap(view, (0, 0, None))(batch, view_keys, grid)
 
-        def loss(params: Any) -> jax.Array:
+        def loss(params: Any, images: Array, dropout_keys: Array, classes: Array) -> jax.Array:
             return parsing_loss(state.network(params)(images, dropout_keys), classes)
 
-        value, grads = jax.value_and_grad(loss)(state.params)
+        labelled = jnp.sum(classes != IGNORE, (1, 2), dtype=jnp.float32)
+        value, grads = value_and_grad_in_parts(
+            loss, state.params, (images, dropout_keys, classes), labelled, parts=config.accumulate
+        )
         return state.updated(grads), {"loss": value}
 
     return step
@@ -155,7 +162,11 @@ def parsing_optimizer(config: ParseConfig) -> optax.GradientTransformation:
 def _fresh(config: ParseConfig, skeleton: Skeleton, *, weights: str | None = None) -> TrainState:
     network = parsing_network(config, skeleton)
     if weights is not None:
-        load_weights(network, Path(weights))
+        path = Path(weights)
+        if path.is_dir():
+            copy_weights(network, parser_of_run(path)[2], weights)
+        else:
+            load_weights(network, path)
     return TrainState.create(network, parsing_optimizer(config), config.seed)
 
 
@@ -170,6 +181,20 @@ def trained_parser(config: ParseConfig, skeleton: Skeleton, folder: Path) -> Tra
     if state is None:
         raise ValueError(f"{folder} holds no checkpoint yet")
     return state
+
+
+def parser_of_run(folder: Path) -> tuple[ParseConfig, Skeleton, nnx.Module]:
+    """What a network was trained with, whose parts it knows, and itself as the latest checkpoint has it.
+
+    Args:
+        folder: of a run (the first of `PARSERS` in it is taken), or of one training of a parsing network.
+
+    Raises:
+        ValueError: there is no checkpoint, or a file of the run is missing or of another version.
+    """
+    run = training_in(folder, PARSERS, "parse")
+    config, skeleton = read_config(run, ParseConfig), read_skeleton(run)
+    return config, skeleton, trained_parser(config, skeleton, run).network()
 
 
 def train_parsing(
@@ -187,7 +212,7 @@ def train_parsing(
     Raises:
         ValueError: the folder holds a run with another config, or the weights to start from do not fit.
     """
-    check_batch(config.batch, "parse.batch")
+    check_batch(config.batch, "parse.batch", parts=config.accumulate)
     check_people(folder, people)
     skeleton = splits.skeleton
     save_skeleton(folder, skeleton)

@@ -29,18 +29,14 @@ from pgkt_jax.nets.unet import UNet
 from pgkt_jax.prior import PoseBank
 from pgkt_jax.skeleton import Skeleton
 from pgkt_jax.stages.evaluate import BATCH, both_ways, class_shares, masks_to_labels
-from pgkt_jax.stages.parse import parsed_outputs, trained_parser
-from pgkt_jax.stages.refine import refined_outputs, trained_refiner
-from pgkt_jax.train.run_folder import read_bank, read_config, read_skeleton, training_in
+from pgkt_jax.stages.parse import parsed_outputs, parser_of_run
+from pgkt_jax.stages.refine import REFINERS, refined_outputs, trained_refiner
+from pgkt_jax.train.run_folder import read_bank, read_config, training_in
 from pgkt_jax.train.views import fitted_box, see, unsee, whole_box
 from pgkt_jax.typing import Array, Float, Int, UInt8
 
 SMALLEST_SIDE, LARGEST_SIDE = 64, 1024
 """Canvas sides, in pixels, are the powers of two between these."""
-
-REFINERS = ("refine-part-level", "refine-skeleton", "refine-none")
-PARSERS = ("parse-semi", "parse-full", "parse-all")
-"""The trainings of a run folder, in the order in which they are looked for."""
 
 
 class Prediction(NamedTuple):
@@ -80,8 +76,8 @@ class Refiner:
         """The latest checkpoint of a run, with the bank that the run has left beside it (`train.run_folder`).
 
         Args:
-            folder: of a run, as `pgkt quickstart` and `pgkt refine` leave it (the first of `REFINERS` in it is taken),
-                or of one refinement training.
+            folder: of a run, as `pgkt quickstart` and `pgkt refine` leave it (the first of
+                `stages.refine.REFINERS` in it is taken), or of one refinement training.
             batch: people that the network sees at once.
 
         Raises:
@@ -167,16 +163,15 @@ class Parser:
         """The latest checkpoint of a run.
 
         Args:
-            folder: of a run, as `pgkt quickstart` and `pgkt parse` leave it (the first of `PARSERS` in it is taken),
-                or of one training of a parsing network.
+            folder: of a run, as `pgkt quickstart` and `pgkt parse` leave it (the first of `stages.parse.PARSERS` in
+                it is taken), or of one training of a parsing network.
             batch: images that the network sees at once.
 
         Raises:
             ValueError: there is no checkpoint, or a file of the run is missing or of another version.
         """
-        run = training_in(Path(folder), PARSERS, "parse")
-        config, skeleton = read_config(run, ParseConfig), read_skeleton(run)
-        return cls(config, trained_parser(config, skeleton, run).network(), skeleton, batch=batch)
+        config, skeleton, network = parser_of_run(Path(folder))
+        return cls(config, network, skeleton, batch=batch)
 
     def __call__(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Label maps of photographs.

@@ -31,6 +31,9 @@ from pgkt_jax.train.state import TrainState
 from pgkt_jax.train.views import color_jitter, jittered_box, see, see_classes, whole_box
 from pgkt_jax.typing import Array, Bool, Float, Int, Key
 
+REFINERS = ("refine-part-level", "refine-skeleton", "refine-none")
+"""The refinement networks of a run folder, in the order in which they are looked for."""
+
 
 def bank_of(people: Sequence[Person], skeleton: Skeleton) -> PoseBank:
     """The pose bank of labelled people, in their order."""

@@ -13,14 +13,22 @@ def data_mesh() -> Mesh:
     return jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
 
 
-def check_batch(batch: int, name: str) -> None:
-    """Says before anything starts that a batch cannot be split over the devices; `name` is the field that sets it.
+def check_batch(batch: int, name: str, *, parts: int = 1) -> None:
+    """Says before anything starts that a batch cannot be split over the devices.
+
+    Args:
+        batch: its size.
+        name: the field that sets it.
+        parts: in how many parts, one after the other, the devices take it.
 
     Raises:
         ValueError: it cannot.
     """
-    if batch < 1 or batch % jax.device_count():
-        raise ValueError(f"{name} = {batch} cannot be split over {jax.device_count()} devices: choose a multiple")
+    if parts < 1 or batch < 1 or batch % (parts * jax.device_count()):
+        taken = f" in {parts} parts" if parts != 1 else ""
+        raise ValueError(
+            f"{name} = {batch} cannot be split over {jax.device_count()} devices{taken}: choose a multiple"
+        )
 
 
 def replicate(tree: Tree, mesh: Mesh) -> Tree:

@@ -60,4 +60,4 @@ opt_state, losses = optimizer.init(params), []
 for key in jax.random.split(jax.random.key(0), STEPS):
     params, opt_state, value = step(params, opt_state, bank, data, key)
     losses.append(float(value))
-print(f"loss {losses[0]:.2f} -> {np.mean(losses[-5:]):.2f}, compiled {step._cache_size()} time")
+print(f"loss {losses[0]:.2f} -> {np.mean(losses[-5:]):.2f}")

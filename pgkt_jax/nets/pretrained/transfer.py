@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -121,16 +122,34 @@ def load_weights(network: nnx.Module, file: Path) -> None:
     Raises:
         ValueError: the file is broken, or holds a tensor that the network has not, or not in that shape.
     """
+    _set(network, safetensors.read(file), str(file))
+
+
+def copy_weights(network: nnx.Module, source: nnx.Module, origin: str) -> None:
+    """Sets a network's parameters and statistics to those of another of the same names and shapes.
+
+    Args:
+        network: changed in place.
+        source: the other one.
+        origin: where that comes from, for messages.
+
+    Raises:
+        ValueError: the other one has a tensor that the network has not, or not in that shape.
+    """
+    _set(network, {path: variable[...] for path, variable in _variables(source).items()}, origin)
+
+
+def _set(network: nnx.Module, tensors: Mapping[str, Any], origin: str) -> None:
     variables = _variables(network)
-    tensors = safetensors.read(file)
     for path, tensor in tensors.items():
         if path not in variables:
-            raise ValueError(f"{file}: {path} is no parameter of this network: import the weights for it")
+            raise ValueError(f"{origin}: {path} is no parameter of this network: import the weights for it")
         if tensor.shape != variables[path].shape:
-            raise ValueError(f"{file}: {path} has the shape {tensor.shape}, the network wants {variables[path].shape}")
+            wanted = variables[path].shape
+            raise ValueError(f"{origin}: {path} has the shape {tensor.shape}, the network wants {wanted}")
         variables[path][...] = jnp.asarray(tensor)
     fresh = ", ".join(path for path in variables if path not in tensors) or "none"
-    print(f"{file}: {len(tensors)} tensors loaded; freshly initialised: {fresh}")
+    print(f"{origin}: {len(tensors)} tensors loaded; freshly initialised: {fresh}")
 
 
 def _variables(network: nnx.Module) -> dict[str, nnx.Variable]:
