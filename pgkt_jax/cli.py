@@ -17,6 +17,7 @@ from pgkt_jax.data.builders.build import main as build_data
 from pgkt_jax.nets.pretrained.command import main as import_weights
 from pgkt_jax.stages import commands
 from pgkt_jax.stages.predict_command import main as predict
+from pgkt_jax.train import hosts
 
 USAGE = """usage: pgkt COMMAND CONFIG [--out FOLDER] [--field value ...]
 
@@ -69,6 +70,7 @@ def _checked(name: str, run: Callable[[], None]) -> int:
         run()
     except (ValueError, FloatingPointError, OSError) as error:
         print(f"pgkt {name}: {error}", file=sys.stderr)
+        hosts.end(2)
         return 2
     return 0
 
@@ -91,6 +93,8 @@ def _run(command: Callable[[Config, Path], None], name: str, rest: list[str]) ->
         import tyro
 
         config = tyro.cli(Config, default=config, args=rest, prog=f"pgkt … {name}")
+    hosts.start()
+    hosts.check_agreement("settings", config)
     # full, semi and all are one program: compiled once, and not again when a run is resumed.
     jax.config.update("jax_compilation_cache_dir", str(folder / "compiled"))
     command(config, folder)

@@ -7,25 +7,27 @@ from pathlib import Path
 
 import jax
 
-from pgkt_jax.config import Config, RefineConfig
-from pgkt_jax.data.batch import stack_people
+from pgkt_jax.config import Config
 from pgkt_jax.data.folder import read_people_folder
 from pgkt_jax.data.person import joined
 from pgkt_jax.data.sources import splits_of
 from pgkt_jax.data.splits import Splits
 from pgkt_jax.prior import PoseBank
 from pgkt_jax.report.table import format_table
-from pgkt_jax.stages.evaluate import predict, score_people, write_results
+from pgkt_jax.stages.evaluate import predict, score_people, stack_share, write_results
 from pgkt_jax.stages.parse import parsed_labels, train_parsing, trained_parser
 from pgkt_jax.stages.priors import KS, prior_labels, stick_labels
 from pgkt_jax.stages.quickstart import quickstart
 from pgkt_jax.stages.refine import bank_of, train_refinement
 from pgkt_jax.stages.synthesize import SPLIT, synthesize
+from pgkt_jax.train import hosts
+from pgkt_jax.train.sharding import local_mesh, replicate
 from pgkt_jax.train.state import TrainState
 
 
-def _refiner(config: RefineConfig, splits: Splits, folder: Path) -> tuple[TrainState, PoseBank]:
-    return train_refinement(config, splits, folder / f"refine-{config.prior}")
+def _refiner(config: Config, splits: Splits, folder: Path) -> tuple[TrainState, PoseBank]:
+    run = folder / f"refine-{config.refine.prior}"
+    return train_refinement(config.refine, splits, run, profile=config.profile)
 
 
 def run_quickstart(config: Config, folder: Path) -> None:
@@ -38,24 +40,25 @@ def run_priors(config: Config, folder: Path) -> None:
     splits = splits_of(config.data)
     if len(splits.labelled) < max(KS):
         raise ValueError(f"priors of {max(KS)} people want as many labelled people, not {len(splits.labelled)}")
-    test, bank = stack_people(splits.test, splits.canvas), bank_of(splits.labelled, splits.skeleton)
+    test, bank = stack_share(splits.test, splits.canvas), bank_of(splits.labelled, splits.skeleton)
     labels = {"sticks": stick_labels(splits.skeleton, test)}
     labels |= {f"part-level prior, k = {k}": prior_labels(bank, test, k=k, method=config.refine.method) for k in KS}
     rows = [{"name": name, **score_people(found, test, splits.skeleton)} for name, found in labels.items()]
-    print(format_table(rows, splits.skeleton.classes))
+    if hosts.is_first():
+        print(format_table(rows, splits.skeleton.classes))
     settings = {"data": dataclasses.asdict(config.data), "method": config.refine.method, "split": "test"}
     write_results(folder / "priors.json", rows, settings)
 
 
 def run_refine(config: Config, folder: Path) -> None:
     """train the refinement network (--refine.prior part-level | skeleton | none)"""
-    _refiner(config.refine, splits_of(config.data), folder)
+    _refiner(config, splits_of(config.data), folder)
 
 
 def run_synthesize(config: Config, folder: Path) -> None:
     """part labels for people with keypoints only, by the folder's refinement network (trained first if need be)"""
     splits = splits_of(config.data)
-    state, bank = _refiner(config.refine, splits, folder)
+    state, bank = _refiner(config, splits, folder)
     ids = [person.id for person in splits.labelled]
     synthesize(
         config.refine, state, bank, splits.keypoints_only, folder / "synthesised", canvas=splits.canvas, bank_ids=ids
@@ -69,8 +72,9 @@ def run_parse(config: Config, folder: Path) -> None:
     extra = read_people_folder(synthesised).split(SPLIT) if synthesised.exists() else []
     name = "semi" if len(extra) else "full"
     train_parsing(
-        config.parse, joined(splits.labelled, extra), splits, folder / f"parse-{name}", title=f"parse ({name})"
-    )
+        config.parse, joined(splits.labelled, extra), splits, folder / f"parse-{name}", title=f"parse ({name})",
+        profile=config.profile,
+    )  # fmt: skip
 
 
 def run_evaluate(config: Config, folder: Path) -> None:
@@ -79,8 +83,8 @@ def run_evaluate(config: Config, folder: Path) -> None:
     run = next((run for run in (folder / "parse-semi", folder / "parse-full") if run.exists()), None)
     if run is None:
         raise ValueError(f"{folder} holds no trained parsing network: train one with `pgkt parse`")
-    state = trained_parser(config.parse, splits.skeleton, run)
-    people = stack_people(splits.test, splits.canvas)
+    state = replicate(trained_parser(config.parse, splits.skeleton, run), local_mesh())
+    people = stack_share(splits.test, splits.canvas)
     label = jax.jit(lambda state, batch: parsed_labels(config.parse, state, batch))
     row = {
         "name": "parsing",
@@ -90,10 +94,11 @@ def run_evaluate(config: Config, folder: Path) -> None:
         **dataclasses.asdict(config),
         "split": "test",
         "scales": list(config.parse.scales),
-        "people": people.size,
+        "people": len(splits.test),
     }
-    print(json.dumps(settings, indent=1))
-    print(format_table([row], splits.skeleton.classes))
+    if hosts.is_first():
+        print(json.dumps(settings, indent=1))
+        print(format_table([row], splits.skeleton.classes))
     write_results(folder / "evaluation.json", [row], settings)
 
 

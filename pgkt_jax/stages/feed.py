@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+import jax
+
 from pgkt_jax.data.batch import People, stack_people
 from pgkt_jax.data.person import Person
 from pgkt_jax.data.splits import Splits
@@ -33,6 +35,8 @@ def feed(
             bank_rows=bank_rows,
             first_step=first_step,
             steps=steps,
+            process=jax.process_index(),
+            processes=jax.process_count(),
         )
 
     return Streamed(batches)

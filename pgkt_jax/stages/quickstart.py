@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pgkt_jax.config import Config, PriorKind
-from pgkt_jax.data.batch import People, stack_people
+from pgkt_jax.data.batch import People
 from pgkt_jax.data.files import write_atomically
 from pgkt_jax.data.folder import read_people_folder
 from pgkt_jax.data.person import joined
@@ -24,11 +24,12 @@ from pgkt_jax.report.charts import Chart
 from pgkt_jax.report.figures import colorize, contact_sheet, draw_joints, overlay, prior_picture
 from pgkt_jax.report.page import GalleryRow, difference_card, gain_cards, write_page
 from pgkt_jax.report.table import format_table
-from pgkt_jax.stages.evaluate import predict, score_people, write_results
+from pgkt_jax.stages.evaluate import predict, score_people, stack_share, write_results
 from pgkt_jax.stages.parse import parsed_labels, train_parsing
 from pgkt_jax.stages.priors import prior_labels, stick_labels
 from pgkt_jax.stages.refine import bank_of, check_refinement, refined_labels, train_refinement
 from pgkt_jax.stages.synthesize import SPLIT, synthesize
+from pgkt_jax.train import hosts
 from pgkt_jax.train.log import read_metrics
 from pgkt_jax.train.sharding import check_batch
 from pgkt_jax.train.state import TrainState
@@ -40,7 +41,7 @@ GALLERY, OVERVIEW = 8, 4
 
 @dataclass
 class Results:
-    """What the stages found: one row a method, and the test labels that it was scored on."""
+    """What the stages found: one row a method, and the labels of this process' test people that it was scored on."""
 
     splits: Splits
     test: People
@@ -64,7 +65,7 @@ def quickstart(config: Config, folder: Path) -> Results:
     splits = splits_of(config.data)
     check_refinement(config.refine, splits.labelled)
     check_batch(config.parse.batch, "parse.batch")
-    results = Results(splits, stack_people(splits.test, splits.canvas))
+    results = Results(splits, stack_share(splits.test, splits.canvas))
     bank = bank_of(splits.labelled, splits.skeleton)
     alone = prior_labels(bank, results.test, k=config.refine.k, method=config.refine.method)
     results.add("prior alone", JOINTS, alone)
@@ -79,16 +80,17 @@ def quickstart(config: Config, folder: Path) -> Results:
     for name, extra in parsers.items():
         people = joined(splits.labelled, extra)
         run = folder / f"parse-{name}"
-        state = train_parsing(config.parse, people, splits, run, title=f"parse ({name})")
+        state = train_parsing(config.parse, people, splits, run, title=f"parse ({name})", profile=config.profile)
         results.add(f"parsing, {name}", PIXELS, _predict(parsed_labels, config.parse, state, results.test))
-    _write(config, results, bank, folder)
+    if hosts.is_first():
+        _write(config, results, bank, folder)
     return results
 
 
 def _refine(config: Config, results: Results, kind: PriorKind, folder: Path) -> TrainState:
     refine, splits = dataclasses.replace(config.refine, prior=kind), results.splits
     run = folder / f"refine-{kind}"
-    state, bank = train_refinement(refine, splits, run)
+    state, bank = train_refinement(refine, splits, run, profile=config.profile)
     name = "refined, no prior" if kind == "none" else f"refined, {kind} prior"
     results.add(name, JOINTS, _predict(refined_labels, refine, state, bank, results.test))
     return state
@@ -168,7 +170,7 @@ def _curves(title: str, folder: Path, prefix: str) -> Chart:
 
 def _gallery(results: Results, bank: PoseBank, k: int) -> list[GalleryRow]:
     """A few test people, evenly through the split, with every method's label beside the truth."""
-    skeleton, people = results.splits.skeleton, results.splits.test
+    skeleton, people = results.splits.skeleton, hosts.share(results.splits.test)
     chosen = np.unique(np.linspace(0, len(people) - 1, GALLERY).astype(int))
     canvas = results.splits.canvas
     prior = jax.jit(lambda joints, visible, box: make_prior(bank, joints, visible, box, size=canvas, k=k))

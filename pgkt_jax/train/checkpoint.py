@@ -13,6 +13,7 @@ import numpy as np
 
 from pgkt_jax.data.files import write_atomically
 from pgkt_jax.data.person import Person
+from pgkt_jax.train import hosts
 
 Tree = TypeVar("Tree")
 
@@ -73,7 +74,8 @@ def check_config(path: Path, config: Any) -> None:
     """
     wanted = json.loads(json.dumps(dataclasses.asdict(config)))
     if not path.exists():
-        write_atomically(path, json.dumps(wanted, indent=1).encode())
+        if hosts.is_first():
+            write_atomically(path, json.dumps(wanted, indent=1).encode())
         return
     found = json.loads(path.read_text())
     differing = [
@@ -97,7 +99,7 @@ def check_people(folder: Path, people: Sequence[Person]) -> None:
     Raises:
         ValueError: they differ.
     """
-    if not (folder / "checkpoints").exists():
+    if hosts.is_first() and not (folder / "checkpoints").exists():
         (folder / "trained_on.json").unlink(missing_ok=True)  # of a run that never began
     folder.mkdir(parents=True, exist_ok=True)
     values = [(person.image, person.label_map, person.joints, person.visible) for person in people]

@@ -14,9 +14,9 @@ import numpy as np
 from pgkt_jax.data.batch import People, take
 from pgkt_jax.data.order import batch_rows
 from pgkt_jax.train.checkpoint import Checkpoints
-from pgkt_jax.train.log import MetricsFile, Progress
-from pgkt_jax.train.sharding import data_mesh, replicate, split
+from pgkt_jax.train.sharding import data_mesh, local, replicate, share_of_batch, split
 from pgkt_jax.train.state import TrainState
+from pgkt_jax.train.watch import Watch
 
 STEPS_PER_CALL = 20
 """Steps in one `lax.scan` on an accelerator."""
@@ -36,8 +36,12 @@ class Resident:
     seed: int
 
     def feed(self, first_step: int, steps: int) -> Iterator[tuple[People, np.ndarray]]:
-        """(data set, int32[S, B] rows) for S steps at a time, or with S = 0 rows the batch of one step itself."""
-        rows = (batch_rows(step, self.batch, self.people.size, self.seed) for step in range(first_step, steps))
+        """(data set, int32[S, B] rows) for S steps at a time, or with S = 0 rows the batch of one step itself.
+
+        B are this process' samples of the batch.
+        """
+        share = share_of_batch(self.batch)
+        rows = (batch_rows(step, self.batch, self.people.size, self.seed)[share] for step in range(first_step, steps))
         if jax.default_backend() == "cpu":
             for chosen in rows:
                 yield jax.tree.map(lambda leaf, chosen=chosen: leaf[chosen], self.people), np.zeros((0, 0), np.int32)
@@ -50,7 +54,7 @@ class Resident:
 
 @dataclass(frozen=True)
 class Streamed:
-    """A data set that streams: `batches(first_step, steps)` yields the batch of every step."""
+    """A data set that streams: `batches(first_step, steps)` yields this process' share of every step's batch."""
 
     batches: Callable[[int, int], Iterator[People]]
 
@@ -71,6 +75,7 @@ def fit(
     steps: int,
     every: int,
     evaluate: Callable[[TrainState], dict[str, float]],
+    profile: tuple[int, int] | None = None,
 ) -> TrainState:
     """Trains to `steps`, going on from the folder's latest checkpoint where there is one.
 
@@ -81,10 +86,11 @@ def fit(
         data: where batches come from.
         title: of the progress line.
         config: a frozen dataclass; a folder with another one is refused.
-        folder: gets config.json, metrics.jsonl and checkpoints/.
+        folder: gets config.json, checkpoints/ and what `train.watch` writes.
         steps: how many in all.
         every: evaluate, log and save every so many steps, and at the end.
-        evaluate: scores a state on validation data; returns `miou` at least.
+        evaluate: scores a state, on this process' devices, on validation data; returns `miou` at least.
+        profile: the first and the last step (counted from 1) to trace into profile/.
 
     Raises:
         ValueError: the folder holds another run.
@@ -92,16 +98,16 @@ def fit(
     """
     mesh = data_mesh()
     # Closed on the way out of an error, too: a checkpoint that is being written gets finished.
-    with contextlib.closing(Checkpoints(folder, config)) as checkpoints:
+    with contextlib.closing(Checkpoints(folder, config)) as checkpoints, contextlib.ExitStack() as stack:
         state, context = replicate(state, mesh), replicate(context, mesh)
         state = checkpoints.restore(state) or state
         first = int(state.step)
-        metrics_file = MetricsFile(folder / "metrics.jsonl", first)
-        progress = Progress(title, steps, start=first)
+        watch = stack.enter_context(Watch(title, folder, first=first, steps=steps, profile=profile))
         one = jax.jit(step, donate_argnums=0)
         many = jax.jit(scanned(step), donate_argnums=0)
         done, pending = first, []
         for people, rows in data.feed(first, steps):
+            watch.begins(done, max(len(rows), 1))
             if rows.size:
                 state, metrics = many(state, context, people, split(rows, mesh, axis=1))
                 done += len(rows)
@@ -109,6 +115,7 @@ def fit(
                 state, metrics = one(state, context, split(people, mesh))
                 done += 1
             pending.append(metrics["loss"])
+            watch.passed(done, pending[-1])
             if done // every > (done - max(len(rows), 1)) // every or done >= steps:
                 loss = float(np.mean([np.mean(value) for value in jax.device_get(pending)]))
                 pending = []
@@ -121,15 +128,13 @@ def fit(
                     raise FloatingPointError(
                         f"{folder}: a parameter is not finite after step {done}; the last checkpoint is intact"
                     )
-                scores = evaluate(state)
-                metrics_file.write(done, loss=loss, **scores)
+                scores = evaluate(local(state))
+                watch.measured(done, loss=loss, **scores)
                 checkpoints.save(done, state, miou=scores["miou"])
-                progress.show(done, f"loss {loss:.4f}  val mIoU {scores['miou']:.3f}")
             elif len(pending) > 2:
                 # Two steps are always in flight; waiting for the one before keeps the host from running far ahead.
                 jax.block_until_ready(pending[-3])
-                progress.show(done)
-    return state
+    return local(state)
 
 
 @jax.jit
