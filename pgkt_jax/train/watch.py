@@ -56,7 +56,8 @@ class Watch:
         if self._tracing and self._profile and done >= self._profile[1]:
             jax.block_until_ready(result)
             self._stop_trace()
-        self._progress.show(done)
+        if done < self._progress.total:  # the end is shown with its scores
+            self._progress.show(done)
 
     def measured(self, done: int, *, loss: float, miou: float, **scores: float) -> None:
         """The mean loss since the last one, and validation scores, after so many steps."""
