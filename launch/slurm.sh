@@ -22,8 +22,8 @@ first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 export JAX_COORDINATOR_ADDRESS="$first:$((20000 + SLURM_JOB_ID % 20000))"
 trap 'echo "time is up: queued again" >&2; scontrol requeue "$SLURM_JOB_ID"' USR1
 
-# The variables that differ are set by each task; --kill-on-bad-exit ends all where one fails. In the background, so that
-# the trap above runs at once.
+# Each task sets the variables that differ; --kill-on-bad-exit ends all where one fails. In the background, so that the
+# trap above runs at once.
 # shellcheck disable=SC2016
 srun --kill-on-bad-exit=1 bash -c \
   'export JAX_NUM_PROCESSES=$SLURM_NTASKS JAX_PROCESS_ID=$SLURM_PROCID; exec python -m pgkt_jax.cli "$@"' pgkt "$@" &

@@ -33,10 +33,13 @@ commands
   bench step    [--field value ...] a training step that makes its priors against one that reads them
   bench refine | parse | synthesize [--field value ...]
                people a second and share of the matrix rate of a training step or of labelling, beside PyTorch
+  bench scaling [--field value ...] a training step against the number of hosts, on paper
   import-weights FILE --net NAME    weights of torchvision, Caffe, TensorFlow or pix2pix into a file to start from
 
 CONFIG is a file or its name in configs/. Results go to runs/NAME unless --out says otherwise.
 `pgkt COMMAND CONFIG --help` lists every field.
+
+On several hosts, see launch/. --profile FIRST LAST traces those steps of every training for TensorBoard or Perfetto.
 
   pgkt quickstart quickstart_puppets
   pgkt refine paper_pascal --data.people my_people --out runs/mine --refine.prior skeleton
