@@ -1,12 +1,13 @@
 """One process of several, for tests/test_hosts.py: trains, scores and synthesises with as little to compile as can be.
 
-python tests/hosts_worker.py FOLDER    in the environment that `pgkt_jax.train.hosts.start` reads
+Run as `python tests/hosts_worker.py FOLDER [jobs] [for-ever]`, in the environment that `pgkt_jax.train.hosts` reads.
 """
 
 import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ import optax
 from flax import nnx
 
 from pgkt_jax.config import RefineConfig
+from pgkt_jax.data import writer
 from pgkt_jax.data.batch import stack_people
 from pgkt_jax.data.loader import stream
 from pgkt_jax.data.person import Person
@@ -27,7 +29,7 @@ from pgkt_jax.train import hosts
 from pgkt_jax.train.loop import Resident, Streamed, fit
 from pgkt_jax.train.state import TrainState
 
-CANVAS, BATCH, STEPS = (3, 4), 8, 20
+CANVAS, BATCH, STEPS, EVERY = (3, 4), 8, 20, 4
 rng = np.random.default_rng(0)
 PEOPLE = [
     Person(
@@ -71,7 +73,7 @@ def train(folder, data, steps=STEPS, pause=lambda state: None):
 
     state = TrainState.create(Network(), optax.adam(0.01), seed=1)
     return fit(
-        state, step, jnp.float32(2), data, title="tiny", config=Settings(), folder=folder, steps=steps, every=1,
+        state, step, jnp.float32(2), data, title="tiny", config=Settings(), folder=folder, steps=steps, every=EVERY,
         evaluate=evaluate,
     )  # fmt: skip
 
@@ -100,18 +102,22 @@ def label_everybody(folder):
             jnp.uint8
         ), neighbours
 
-    labelled, add = [], PeopleWriter.add
-    PeopleWriter.add = lambda writer, person, **rest: (labelled.append(person.id), add(writer, person, **rest))[1]
-    synthesize.label_people = label_people
+    class Noted(PeopleWriter):
+        def add(self, person, **rest):
+            labelled.append(person.id)
+            super().add(person, **rest)
+
+    labelled = []
     joints, visible = (np.stack([getattr(p, name) for p in PEOPLE[:3]]) for name in ("joints", "visible"))
     bank = PoseBank.create(PASCAL_PERSON, [p.label_map for p in PEOPLE[:3]], joints, visible, limb_frames=False)
     state = TrainState.create(Network(), optax.adam(0.01), seed=1)
-    synthesize.synthesize(RefineConfig(), state, bank, PEOPLE, folder, canvas=CANVAS, bank_ids=["0", "1", "2"])
+    with mock.patch.object(synthesize, "label_people", label_people), mock.patch.object(writer, "PeopleWriter", Noted):
+        synthesize.synthesize(RefineConfig(), state, bank, PEOPLE, folder, canvas=CANVAS, bank_ids=["0", "1", "2"])
     return labelled
 
 
-def main(folder):
-    hosts.start()
+def jobs(folder):
+    """Trains both ways and labels everybody; leaves what only this process knows in process-ID.json."""
     read = []
     train(folder / "resident", Resident(stack_people(PEOPLE, CANVAS), BATCH, 3))
     train(folder / "streamed", streamed(read))
@@ -119,9 +125,8 @@ def main(folder):
     (folder / f"process-{jax.process_index()}.json").write_text(json.dumps(report))
 
 
-def wait_for_death(folder):
-    """Trains for ever; says so after the first step."""
-    hosts.start()
+def train_for_ever(folder):
+    """Says that it does when it is on its way."""
 
     def pause(state):
         (folder / f"trains-{jax.process_index()}").touch()
@@ -130,4 +135,6 @@ def wait_for_death(folder):
 
 
 if __name__ == "__main__":
-    (wait_for_death if "--for-ever" in sys.argv else main)(Path(sys.argv[1]))
+    hosts.start()
+    for name in sys.argv[2:]:
+        {"jobs": jobs, "for-ever": train_for_ever}[name](Path(sys.argv[1]))

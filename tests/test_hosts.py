@@ -11,10 +11,12 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import hosts_worker
 import numpy as np
 import pytest
 
 from pgkt_jax.data.folder import read_people_folder
+from pgkt_jax.data.order import batch_rows
 from pgkt_jax.train import hosts
 from pgkt_jax.train.events import EventFile, crc32c
 from pgkt_jax.train.log import read_metrics
@@ -55,65 +57,12 @@ def finish(processes, timeout=600):
     assert [process.returncode for process in processes] == [0] * len(processes), "\n".join(outputs)
 
 
-@pytest.fixture(scope="module")
-def jobs(tmp_path_factory):
-    """The same job on one process of four devices and on two of two: their folders and what each process told."""
-
-    def job(processes, devices):
-        folder = tmp_path_factory.mktemp(f"{processes}-of-{devices}")
-        return folder, start(processes, devices, [*WORKER, str(folder)])
-
-    started = [job(1, 4), job(2, 2)]
-    for _, processes in started:
-        finish(processes)
-    reports = [
-        [json.loads(path.read_text()) for path in sorted(folder.glob("process-*.json"))] for folder, _ in started
-    ]
-    return SimpleNamespace(folders=[folder for folder, _ in started], reports=reports)
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_two_processes_have_the_losses_and_scores_of_one(jobs, stage):
-    one, two = ([*read_metrics(folder / stage / "metrics.jsonl")] for folder in jobs.folders)
-    assert [row["step"] for row in two] == list(range(1, 21))
-    np.testing.assert_allclose([row["loss"] for row in two], [row["loss"] for row in one], rtol=1e-5)
-    # A score is made of the summed pixels of both processes' people, so it is the same and not only close.
-    assert [row["miou"] for row in two] == [row["miou"] for row in one]
-
-
-def test_every_process_reads_its_block_of_every_batch_and_nothing_more(jobs):
-    (one,), two = jobs.reports
-    batches = np.reshape(one["read"], (20, 8))
-    for process, share in zip(two, np.split(batches, 2, axis=1)):
-        assert process["read"] == share.ravel().tolist()
-
-
-def test_everybody_is_labelled_once_into_one_folder(jobs):
-    (one,), two = jobs.reports
-    assert len(one["labelled"]) == 21
-    assert sorted(two[0]["labelled"] + two[1]["labelled"]) == sorted(one["labelled"])
-    assert min(len(process["labelled"]) for process in two) == 10
-    ours, expected = (read_people_folder(folder / "synthesised").split("synthesised") for folder in jobs.folders[::-1])
-    assert [person.id for person in ours] == [person.id for person in expected]
-    for person, other in zip(ours, expected):
-        np.testing.assert_array_equal(person.label_map, other.label_map)
-
-
-def test_only_the_first_process_writes_logs(jobs):
-    for folder in jobs.folders:
-        for stage in STAGES:
-            assert len(list((folder / stage / "events").iterdir())) == 1
-            rows = read_metrics(folder / stage / "speed.jsonl")
-            assert [row["step"] for row in rows] == list(range(1, 21))
-            assert all(row["steps_per_s"] > 0 and row["host_peak_mib"] > 10 for row in rows)
-
-
-def end_of_the_other(folder, victim, kill):
+def end_of_the_other(folder, processes, victim, kill):
     """Ends one of two processes in the middle of their training; what the other did, and after how many seconds."""
-    processes = start(2, 1, [*WORKER, str(folder), "--for-ever"])
     try:
         while not all((folder / f"trains-{i}").exists() for i in range(2)):
-            assert [process.poll() for process in processes] == [None, None]
+            for process in processes:
+                assert process.poll() is None, process.communicate()[0]
             time.sleep(0.1)
         processes[victim].send_signal(kill)
         began = time.monotonic()
@@ -122,19 +71,66 @@ def end_of_the_other(folder, victim, kill):
     finally:
         for process in processes:
             process.kill()
-            process.wait()
+            process.communicate()
 
 
-def test_a_process_that_is_killed_ends_the_job(tmp_path):
-    status, output, _ = end_of_the_other(tmp_path, victim=1, kill=signal.SIGKILL)
-    assert status == hosts.LOST, output
-    assert "another process was lost" in output
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """The same jobs in this process, of eight devices, and in two of two, one of which is killed thereafter."""
+    one, two = (tmp_path_factory.mktemp(name) for name in ("one", "two"))
+    processes = start(2, 2, [*WORKER, str(two), "jobs", "for-ever"])
+    hosts_worker.jobs(one)
+    status, output, _ = end_of_the_other(two, processes, victim=1, kill=signal.SIGKILL)
+    reports = [[json.loads(path.read_text()) for path in sorted(root.glob("process-*.json"))] for root in (one, two)]
+    return SimpleNamespace(folders=(one, two), reports=reports, status=status, output=output)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_two_processes_have_the_losses_and_scores_of_one(ran, stage):
+    one, two = ([*read_metrics(folder / stage / "metrics.jsonl")] for folder in ran.folders)
+    assert [row["step"] for row in two] == [4, 8, 12, 16, 20]
+    np.testing.assert_allclose([row["loss"] for row in two], [row["loss"] for row in one], rtol=1e-5)
+    # A score is made of the summed pixels of both processes' people, so it is the same and not only close.
+    assert [row["miou"] for row in two] == [row["miou"] for row in one]
+
+
+def test_every_process_reads_its_block_of_every_batch_and_nothing_more(ran):
+    _, two = ran.reports
+    batches = np.stack([batch_rows(step, hosts_worker.BATCH, len(hosts_worker.PEOPLE), 3) for step in range(20)])
+    for process, share in zip(two, np.split(batches, 2, axis=1)):
+        assert process["read"] == share.ravel().tolist()
+
+
+def test_everybody_is_labelled_once_into_one_folder(ran):
+    (one,), two = ran.reports
+    assert len(one["labelled"]) == 21
+    assert sorted(two[0]["labelled"] + two[1]["labelled"]) == sorted(one["labelled"])
+    assert min(len(process["labelled"]) for process in two) == 10
+    ours, expected = (read_people_folder(folder / "synthesised").split("synthesised") for folder in ran.folders[::-1])
+    assert [person.id for person in ours] == [person.id for person in expected]
+    for person, other in zip(ours, expected):
+        np.testing.assert_array_equal(person.label_map, other.label_map)
+
+
+def test_only_the_first_process_writes_logs(ran):
+    for folder in ran.folders:
+        for stage in STAGES:
+            assert len(list((folder / stage / "events").iterdir())) == 1
+            rows = read_metrics(folder / stage / "speed.jsonl")
+            assert [row["step"] for row in rows] == [4, 8, 12, 16, 20]
+            assert all(row["steps_per_s"] > 0 and row["host_peak_mib"] > 10 for row in rows)
+
+
+def test_a_process_that_is_killed_ends_the_job(ran):
+    assert ran.status == hosts.LOST, ran.output
+    assert "another process was lost" in ran.output
 
 
 @pytest.mark.slow  # waits for the heartbeat
 @pytest.mark.parametrize(("victim", "kill"), [(0, signal.SIGKILL), (1, signal.SIGSTOP)])
 def test_a_lost_coordinator_and_a_process_that_hangs_end_the_job_within_a_minute(tmp_path, victim, kill):
-    status, _, seconds = end_of_the_other(tmp_path, victim, kill)
+    processes = start(2, 1, [*WORKER, str(tmp_path), "for-ever"])
+    status, _, seconds = end_of_the_other(tmp_path, processes, victim, kill)
     assert status != 0
     assert seconds < 60
 
