@@ -87,7 +87,7 @@ def step_seconds(work: Work, setting: Setting, hosts: int) -> tuple[float, float
 
 def rows_of(work: Work, setting: Setting) -> list[dict[str, float]]:
     """A row for every number of hosts that the batch can be split over."""
-    rows = []
+    rows: list[dict[str, float]] = []
     for hosts in HOSTS:
         batch = setting.people * hosts * setting.devices if setting.batch is None else setting.batch
         if batch % (hosts * setting.devices) == 0:
