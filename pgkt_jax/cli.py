@@ -24,6 +24,7 @@ from pgkt_jax.stages.explain_command import main as explain
 from pgkt_jax.stages.export_command import main as export
 from pgkt_jax.stages.predict_command import main as predict
 from pgkt_jax.stages.view_command import main as view
+from pgkt_jax.train import hosts
 from pgkt_jax.train.faults import leaving_on_sigterm
 
 USAGE = """usage: pgkt COMMAND CONFIG [--out FOLDER] [--field value ...]
@@ -47,6 +48,7 @@ commands
   bench step    [--field value ...] a training step that makes its priors against one that reads them
   bench refine | parse | synthesize [--field value ...]
                people a second and share of the matrix rate of a training step or of labelling, beside PyTorch
+  bench scaling [--field value ...] a training step against the number of hosts, on paper
   tables [NAME...] --data DATA --scale smoke|cpu|paper [--seeds N] [--out DIR]
                the paper's tables and figures, run here and printed beside the paper's own
   import-weights FILE --net NAME    weights of torchvision, Caffe, TensorFlow or pix2pix into a file to start from
@@ -54,6 +56,8 @@ commands
 CONFIG is a file or its name in configs/. Results go to runs/NAME unless --out says otherwise. A command given again
 goes on where it was; with other settings only if --accept-changes says so.
 `pgkt COMMAND CONFIG --help` lists every field.
+
+On several hosts, see launch/. --profile FIRST LAST traces those steps of every training for TensorBoard or Perfetto.
 
   pgkt quickstart quickstart_puppets
   pgkt refine paper_pascal --data.people my_people --out runs/mine --refine.prior skeleton
@@ -87,7 +91,10 @@ def _checked(name: str, run: Callable[[], None]) -> int:
     try:
         run()
     except (ValueError, FloatingPointError, OSError) as error:
+        if hosts.lost(error):
+            raise
         print(f"pgkt {name}: {error}", file=sys.stderr)
+        hosts.end(2)
         return 2
     return 0
 
@@ -113,13 +120,17 @@ def _run(command: Callable[[Config, Path], None], name: str, rest: list[str]) ->
         import tyro
 
         config = tyro.cli(Config, default=config, args=rest, prog=f"pgkt … {name}")
+    hosts.start()
+    hosts.check_agreement("settings", (config, accepts_changes))
     # full, semi and all are one program: compiled once, and not again when a run is resumed.
     jax.config.update("jax_compilation_cache_dir", str(folder / "compiled"))
     # Orbax logs a page about every fault; what matters of it is in our sentences.
     logging.getLogger("absl").setLevel(logging.CRITICAL)
     with leaving_on_sigterm():  # a training notes the signal and saves first
         if accepts_changes:
-            commands.accept_changes(config, folder)
+            if hosts.is_first():
+                commands.accept_changes(config, folder)
+            hosts.wait("changes are accepted")
         command(config, folder)
 
 

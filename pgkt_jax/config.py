@@ -147,11 +147,17 @@ class ParseConfig:
 
 @dataclass(frozen=True)
 class Config:
-    """A whole run of the method: whose people, and how both networks train."""
+    """A whole run of the method: whose people, and how both networks train.
+
+    Attributes:
+        data, refine, parse: see there.
+        profile: write a JAX trace of the steps from the first to the second number, of every training in the run.
+    """
 
     data: DataConfig = field(default_factory=DataConfig)
     refine: RefineConfig = field(default_factory=RefineConfig)
     parse: ParseConfig = field(default_factory=ParseConfig)
+    profile: tuple[int, int] | None = None
 
 
 def load_config(name: str) -> tuple[Path, Config]:

@@ -109,13 +109,10 @@ def test_streamed_batches_are_those_of_the_resident_data_set(first_step):
 
 
 @pytest.mark.parametrize("processes", [2, 4])
-def test_the_shares_of_the_processes_interleave_to_the_global_batches(processes):
+def test_the_shares_of_the_processes_are_the_blocks_of_the_global_batches(processes):
     shares = [streamed(process=i, processes=processes) for i in range(processes)]
     for step, expected in enumerate(streamed()):
-        # Sample g of the global batch is on process g % processes.
-        merged = jax.tree.map(lambda *leaves: np.stack(leaves, 1).reshape(-1, *leaves[0].shape[1:]), *[
-            share[step] for share in shares
-        ])  # fmt: skip
+        merged = jax.tree.map(lambda *leaves: np.concatenate(leaves), *[share[step] for share in shares])
         assert_same(merged, expected)
 
 

@@ -17,7 +17,7 @@ def main(arguments: Sequence[str]) -> None:
         ValueError: a setting or a file is wrong.
     """
     parser = argparse.ArgumentParser("pgkt bench", description=__doc__)
-    parser.add_argument("name", choices=["prior", "nearest", "step", "refine", "parse", "synthesize"])
+    parser.add_argument("name", choices=["prior", "nearest", "step", "refine", "parse", "synthesize", "scaling"])
     # Only the chosen one is imported: some want the packages of training, others do not.
     chosen = importlib.import_module(f"pgkt_jax.bench.{parser.parse_known_args(arguments[:1])[0].name}")
     parser.description = chosen.__doc__

@@ -76,6 +76,6 @@ def _label_on_canvas(label_map: np.ndarray | None, canvas: tuple[int, int]) -> n
     return full
 
 
-def take(people: People, rows: Int[Array, "R"]) -> People:
+def take(people: People, rows: Int[Array, "R"] | Int[np.ndarray, "R"]) -> People:
     """The given rows, in that order."""
     return jax.tree.map(lambda leaf: leaf[rows], people)

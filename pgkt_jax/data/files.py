@@ -79,4 +79,4 @@ def write_atomically(path: Path, data: bytes) -> None:
 def remove_unfinished(folder: Path) -> None:
     """Delete what killed calls of `write_atomically` left in a folder; nobody may be writing there."""
     for path in folder.glob(f".*{_UNFINISHED}"):
-        path.unlink()
+        path.unlink(missing_ok=True)

@@ -25,8 +25,8 @@ def stream(
 ) -> Iterator[People]:
     """Yields this process' share of the batches of steps `first_step` to `steps`, read ahead in threads.
 
-    The samples are those of `data.order`: the global batch of a step is the same for any number of processes. For
-    people who cannot be read others stand in, see `data.skipping`.
+    The samples are those of `data.order`: the global batch of a step is the same for any number of processes, and the
+    shares are its blocks, one after the other. For people who cannot be read others stand in, see `data.skipping`.
 
     Args:
         people: a random-access source; reading an item decodes it.
@@ -44,17 +44,18 @@ def stream(
     if batch % processes:
         raise ValueError(f"a batch of {batch} cannot be divided among {processes} processes")
 
-    readable = Skipping(people)
+    share, readable = batch // processes, Skipping(people)
 
-    def load(sample: int) -> tuple[Person, int]:
-        row, person = readable.read(sample_row(int(sample), len(people), seed))
+    def load(index: int) -> tuple[Person, int]:
+        step, position = divmod(int(index), share)
+        row, person = readable.read(sample_row(step * batch + process * share + position, len(people), seed))
         return person, -1 if bank_rows is None else bank_rows[row]
 
     def collate(samples: Sequence[tuple[Person, int]]) -> People:
         found, rows = zip(*samples)
         return stack_people(found, canvas, rows)
 
-    samples = grain.MapDataset.range(first_step * batch, steps * batch)[process::processes].map(load)
-    batches = samples.batch(batch // processes, drop_remainder=True, batch_fn=collate)
+    samples = grain.MapDataset.range(first_step * share, steps * share).map(load)
+    batches = samples.batch(share, drop_remainder=True, batch_fn=collate)
     # The buffer counts batches: every thread makes one.
     return iter(batches.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads)))

@@ -16,8 +16,8 @@ class PeopleWriter:
     """Writes a people folder person by person, so that a killed run goes on where it was.
 
     Every file appears whole or not at all, and a person's people/ID.json last. people.json is written by
-    `close`, ordered by id, and taken away by the first `add`: a folder that has one is complete. One writer a
-    folder at a time.
+    `close`, ordered by id, and taken away by the first `add`: a folder that has one is complete. Several
+    writers may add different people at a time, opened before any of them adds; one opened after all are done closes.
 
         with PeopleWriter("labels", skeleton) as writer:  # closes, unless an error leaves the block
             for person in people:

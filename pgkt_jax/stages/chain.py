@@ -58,12 +58,12 @@ def check_run(config: Config, splits: Splits) -> None:
         ValueError: fewer labelled people than the prior needs, or a batch that the devices cannot share.
     """
     check_refinement(config.refine, splits.labelled)
-    check_batch(config.parse.batch, "parse.batch")
+    check_batch(config.parse.batch, "parse.batch", parts=config.parse.accumulate)
 
 
-def refined(config: RefineConfig, splits: Splits, folder: Path) -> Refined:
+def refined(config: RefineConfig, splits: Splits, folder: Path, *, profile: tuple[int, int] | None = None) -> Refined:
     """The refinement network, trained on the labelled people; raises as `train_refinement`."""
-    return Refined(config, *train_refinement(config, splits, folder))
+    return Refined(config, *train_refinement(config, splits, folder, profile=profile))
 
 
 def synthesized(network: Refined, splits: Splits, folder: Path) -> Sequence[Person]:
@@ -75,6 +75,14 @@ def synthesized(network: Refined, splits: Splits, folder: Path) -> Sequence[Pers
     return read_people_folder(folder).split(SPLIT)
 
 
-def parsed(config: ParseConfig, people: Sequence[Person], splits: Splits, folder: Path, *, title: str) -> Parsed:
+def parsed(
+    config: ParseConfig,
+    people: Sequence[Person],
+    splits: Splits,
+    folder: Path,
+    *,
+    title: str,
+    profile: tuple[int, int] | None = None,
+) -> Parsed:
     """The parsing network, trained on people with labels, drawn and synthesised alike; raises as `train_parsing`."""
-    return Parsed(config, train_parsing(config, people, splits, folder, title=title))
+    return Parsed(config, train_parsing(config, people, splits, folder, title=title, profile=profile))

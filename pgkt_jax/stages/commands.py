@@ -6,25 +6,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
-from pgkt_jax.config import Config, PriorKind, RefineConfig
-from pgkt_jax.data.batch import stack_people
+from pgkt_jax.config import Config, PriorKind
 from pgkt_jax.data.folder import read_people_folder
 from pgkt_jax.data.person import joined
 from pgkt_jax.data.sources import splits_of
 from pgkt_jax.data.splits import Splits
 from pgkt_jax.report.table import format_table
 from pgkt_jax.stages.chain import Parsed, Refined, parsed, refined, synthesized
-from pgkt_jax.stages.evaluate import score_people, write_results
+from pgkt_jax.stages.evaluate import score_people, stack_share, write_results
 from pgkt_jax.stages.parse import trained_parser
 from pgkt_jax.stages.priors import KS, prior_labels, stick_labels
 from pgkt_jax.stages.quickstart import quickstart
 from pgkt_jax.stages.refine import bank_of
 from pgkt_jax.stages.synthesize import SPLIT
+from pgkt_jax.train import hosts
 from pgkt_jax.train.checkpoint import accept_config
+from pgkt_jax.train.sharding import local_mesh, replicate
 
 
-def _refined(config: RefineConfig, splits: Splits, folder: Path) -> Refined:
-    return refined(config, splits, folder / f"refine-{config.prior}")
+def _refined(config: Config, splits: Splits, folder: Path) -> Refined:
+    return refined(config.refine, splits, folder / f"refine-{config.refine.prior}", profile=config.profile)
 
 
 def run_quickstart(config: Config, folder: Path) -> None:
@@ -37,24 +38,25 @@ def run_priors(config: Config, folder: Path) -> None:
     splits = splits_of(config.data)
     if len(splits.labelled) < max(KS):
         raise ValueError(f"priors of {max(KS)} people want as many labelled people, not {len(splits.labelled)}")
-    test, bank = stack_people(splits.test, splits.canvas), bank_of(splits.labelled, splits.skeleton)
+    test, bank = stack_share(splits.test, splits.canvas), bank_of(splits.labelled, splits.skeleton)
     labels = {"sticks": stick_labels(splits.skeleton, test)}
     labels |= {f"part-level prior, k = {k}": prior_labels(bank, test, k=k, method=config.refine.method) for k in KS}
     rows = [{"name": name, **score_people(found, test, splits.skeleton)} for name, found in labels.items()]
-    print(format_table(rows, splits.skeleton.classes))
+    if hosts.is_first():
+        print(format_table(rows, splits.skeleton.classes))
     settings = {"data": dataclasses.asdict(config.data), "method": config.refine.method, "split": "test"}
     write_results(folder / "priors.json", rows, settings)
 
 
 def run_refine(config: Config, folder: Path) -> None:
     """train the refinement network (--refine.prior part-level | skeleton | none)"""
-    _refined(config.refine, splits_of(config.data), folder)
+    _refined(config, splits_of(config.data), folder)
 
 
 def run_synthesize(config: Config, folder: Path) -> None:
     """part labels for people with keypoints only, by the folder's refinement network (trained first if need be)"""
     splits = splits_of(config.data)
-    synthesized(_refined(config.refine, splits, folder), splits, folder / SPLIT)
+    synthesized(_refined(config, splits, folder), splits, folder / SPLIT)
 
 
 def run_parse(config: Config, folder: Path) -> None:
@@ -64,7 +66,8 @@ def run_parse(config: Config, folder: Path) -> None:
     extra = read_people_folder(synthesised).split(SPLIT) if synthesised.exists() else []
     name = "semi" if len(extra) else "full"
     people = joined(splits.labelled, extra)
-    parsed(config.parse, people, splits, folder / f"parse-{name}", title=f"parse ({name})")
+    run = folder / f"parse-{name}"
+    parsed(config.parse, people, splits, run, title=f"parse ({name})", profile=config.profile)
 
 
 def run_evaluate(config: Config, folder: Path) -> None:
@@ -73,18 +76,19 @@ def run_evaluate(config: Config, folder: Path) -> None:
     run = next((run for run in (folder / "parse-semi", folder / "parse-full") if run.exists()), None)
     if run is None:
         raise ValueError(f"{folder} holds no trained parsing network: train one with `pgkt parse`")
-    state = trained_parser(config.parse, splits.skeleton, run)
-    people = stack_people(splits.test, splits.canvas)
+    state = replicate(trained_parser(config.parse, splits.skeleton, run), local_mesh())
+    people = stack_share(splits.test, splits.canvas)
     labels = Parsed(config.parse, state).labels(people)
     row = {"name": "parsing", **score_people(labels, people, splits.skeleton)}
     settings = {
         **dataclasses.asdict(config),
         "split": "test",
         "scales": list(config.parse.scales),
-        "people": people.size,
+        "people": len(splits.test),
     }
-    print(json.dumps(settings, indent=1))
-    print(format_table([row], splits.skeleton.classes))
+    if hosts.is_first():
+        print(json.dumps(settings, indent=1))
+        print(format_table([row], splits.skeleton.classes))
     write_results(folder / "evaluation.json", [row], settings)
 
 

@@ -10,11 +10,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pgkt_jax.data.batch import People
+from pgkt_jax.data.batch import People, stack_people, take
 from pgkt_jax.data.files import write_atomically
+from pgkt_jax.data.person import Person
 from pgkt_jax.prior import label_of_prior
 from pgkt_jax.skeleton import Skeleton
+from pgkt_jax.train import hosts
 from pgkt_jax.train.metrics import Score, confusion_matrix, score
+from pgkt_jax.train.sharding import local_mesh, split
 from pgkt_jax.train.views import unsee
 from pgkt_jax.typing import Array, Float, UInt8
 
@@ -61,23 +64,37 @@ def both_ways(
     return (seen + outputs(boxes[:, jnp.array([2, 1, 0, 3])])[:, :, ::-1]) / 2
 
 
-def predict(label: Callable[[People], Labels], people: People, *, batch: int = BATCH) -> np.ndarray:
+def stack_share(people: Sequence[Person], canvas: tuple[int, int]) -> People:
+    """This process' share of people to label and to score, side by side; it can be nobody's."""
+    mine = hosts.share(people)
+    return take(stack_people(mine or people[:1], canvas), np.arange(len(mine)))
+
+
+def batch_size() -> int:
+    """People labelled at a time: split over this process' devices."""
+    return -(-BATCH // jax.local_device_count()) * jax.local_device_count()
+
+
+def predict(label: Callable[[People], Labels], people: People) -> np.ndarray:
     """Labels of any number of people with one compiled batch size: the last batch is filled up and cut."""
-    labels = []
+    mesh, batch = local_mesh(), batch_size()
+    labels = [np.zeros((0, *people.images.shape[1:3]), np.uint8)]
     for start in range(0, people.size, batch):
         rows = np.minimum(np.arange(start, start + batch), people.size - 1)
-        labels.append(np.asarray(label(jax.tree.map(lambda leaf, rows=rows: leaf[rows], people))))
+        labels.append(np.asarray(label(split(take(people, rows), mesh))))
     return np.concatenate(labels)[: people.size]
 
 
 def score_people(labels: np.ndarray, people: People, skeleton: Skeleton) -> Score:
-    """IoU over all pixels of all people, at each image's own size: the canvas around an image is ignored."""
+    """IoU over all pixels of all processes' people, at each image's own size: the canvas around it is ignored."""
     truth = skeleton.class_lut[np.asarray(people.label_maps)]
-    return score([confusion_matrix(labels, truth, skeleton.num_classes)], skeleton.classes)
+    return score([hosts.summed(confusion_matrix(labels, truth, skeleton.num_classes))], skeleton.classes)
 
 
 def write_results(path: Path, rows: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) -> None:
     """Writes {"rows": [{"name", "miou", "iou": {class: value}}], "settings": ...}; a class that is nowhere has null."""
+    if not hosts.is_first():
+        return
     plain = [{**row, "iou": {c: None if math.isnan(v) else v for c, v in row["iou"].items()}} for row in rows]
     text = json.dumps({"rows": plain, "settings": settings}, indent=1, allow_nan=False)
     write_atomically(path, text.encode())

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+import jax
+
 from pgkt_jax.data.batch import People, stack_people
 from pgkt_jax.data.order import batch_rows
 from pgkt_jax.data.person import Person
@@ -37,6 +39,8 @@ def feed(
             bank_rows=bank_rows,
             first_step=first_step,
             steps=steps,
+            process=jax.process_index(),
+            processes=jax.process_count(),
         )
 
     def who(step: int) -> list[str]:

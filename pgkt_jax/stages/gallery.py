@@ -11,6 +11,7 @@ from pgkt_jax.geometry import image_box
 from pgkt_jax.prior import PoseBank, make_prior
 from pgkt_jax.report.figures import colorize, draw_joints, overlay, prior_picture
 from pgkt_jax.report.gallery import GalleryRow
+from pgkt_jax.train import hosts
 
 MOST = 8
 
@@ -23,7 +24,7 @@ def shown_rows(people: int) -> np.ndarray:
 def gallery(
     splits: Splits, labels: Mapping[str, np.ndarray], *, bank: PoseBank | None = None, k: int = 3
 ) -> list[GalleryRow]:
-    """A strip of pictures for every shown person of split test.
+    """A strip of pictures for every shown person of split test, of those whom this process labels.
 
     Args:
         splits: the people of the run.
@@ -31,14 +32,14 @@ def gallery(
         bank: to show the part-level prior of the k nearest in it, too.
         k: see bank.
     """
-    skeleton = splits.skeleton
+    skeleton, people = splits.skeleton, hosts.share(splits.test)
     box = jnp.array(image_box(splits.canvas))
     prior = jax.jit(
         lambda bank, joints, visible: make_prior(bank, joints, visible, box, size=splits.canvas, k=k)
     )  # fmt: skip
     rows = []
-    for at, row in enumerate(shown_rows(len(splits.test))):
-        person = splits.test[row]
+    for at, row in enumerate(shown_rows(len(people))):
+        person = people[row]
         height, width = person.image.shape[:2]
         pictures = {"photograph, joints": draw_joints(person.image, person.joints, person.visible, skeleton)}
         if bank is not None:

@@ -12,7 +12,7 @@ import optax
 from flax import nnx
 
 from pgkt_jax.config import ParseConfig
-from pgkt_jax.data.batch import People, stack_people
+from pgkt_jax.data.batch import People
 from pgkt_jax.data.person import Person
 from pgkt_jax.data.splits import Splits
 from pgkt_jax.nets.attention import AttentionToScale, Logits
@@ -21,8 +21,9 @@ from pgkt_jax.nets.layers import resize
 from pgkt_jax.nets.parser import parser
 from pgkt_jax.nets.pretrained import copy_weights, load_weights
 from pgkt_jax.skeleton import IGNORE, Skeleton
-from pgkt_jax.stages.evaluate import Labels, both_ways, masks_to_labels, predict, score_people
+from pgkt_jax.stages.evaluate import Labels, both_ways, masks_to_labels, predict, score_people, stack_share
 from pgkt_jax.stages.feed import feed
+from pgkt_jax.train import hosts
 from pgkt_jax.train.accumulate import value_and_grad_in_parts
 from pgkt_jax.train.checkpoint import Checkpoints, check_people
 from pgkt_jax.train.loop import fit
@@ -204,6 +205,7 @@ def train_parsing(
     folder: Path,
     *,
     title: str = "parse",
+    profile: tuple[int, int] | None = None,
 ) -> TrainState:
     """Trains on `people`, masks made by hand and synthesised alike, each once an epoch; `splits.val` is watched.
 
@@ -213,13 +215,15 @@ def train_parsing(
         ValueError: the folder holds a run with another config, or the weights to start from do not fit.
     """
     check_batch(config.batch, "parse.batch", parts=config.accumulate)
-    check_people(folder, people)
+    with hosts.first_ahead("check people"):
+        check_people(folder, people)
     skeleton = splits.skeleton
-    save_skeleton(folder, skeleton)
+    if hosts.is_first():
+        save_skeleton(folder, skeleton)
     data = feed(people, splits, batch=config.batch, seed=config.seed)
     state = _fresh(config, skeleton, weights=config.weights)
     label = jax.jit(lambda state, people: parsed_labels(config, state, people))
-    val = stack_people(splits.val, splits.canvas)
+    val = stack_share(splits.val, splits.canvas)
 
     def evaluate(state: TrainState) -> dict[str, float]:
         labels = predict(lambda batch: label(state, batch), val)
@@ -227,5 +231,5 @@ def train_parsing(
 
     return fit(
         state, parse_step(config, skeleton), None, data, title=title, config=config, folder=folder,
-        steps=config.steps, every=config.every, evaluate=evaluate,
+        steps=config.steps, every=config.every, evaluate=evaluate, profile=profile,
     )  # fmt: skip

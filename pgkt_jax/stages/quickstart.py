@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from pgkt_jax.config import Config, PriorKind
-from pgkt_jax.data.batch import People, stack_people
+from pgkt_jax.data.batch import People
 from pgkt_jax.data.files import write_atomically
 from pgkt_jax.data.person import joined
 from pgkt_jax.data.pictures import encode_png
@@ -22,11 +22,12 @@ from pgkt_jax.report.gallery import GalleryRow
 from pgkt_jax.report.page import difference_card, gain_cards, write_page
 from pgkt_jax.report.table import format_table
 from pgkt_jax.stages.chain import Refined, check_run, parsed, refined, synthesized
-from pgkt_jax.stages.evaluate import score_people, write_results
+from pgkt_jax.stages.evaluate import score_people, stack_share, write_results
 from pgkt_jax.stages.gallery import gallery, shown_rows
 from pgkt_jax.stages.priors import prior_labels, stick_labels
 from pgkt_jax.stages.refine import bank_of
 from pgkt_jax.stages.synthesize import SPLIT
+from pgkt_jax.train import hosts
 from pgkt_jax.train.log import read_metrics
 
 JOINTS, PIXELS = "photograph and joints", "photograph alone"
@@ -36,7 +37,7 @@ OVERVIEW = 4
 
 @dataclass
 class Results:
-    """What the stages found: one row a method, and the test labels that it was scored on."""
+    """What the stages found: one row a method, and the labels of this process' test people that it was scored on."""
 
     splits: Splits
     test: People
@@ -59,7 +60,7 @@ def quickstart(config: Config, folder: Path) -> Results:
     """
     splits = splits_of(config.data)
     check_run(config, splits)
-    results = Results(splits, stack_people(splits.test, splits.canvas))
+    results = Results(splits, stack_share(splits.test, splits.canvas))
     bank = bank_of(splits.labelled, splits.skeleton)
     alone = prior_labels(bank, results.test, k=config.refine.k, method=config.refine.method)
     results.add("prior alone", JOINTS, alone)
@@ -69,14 +70,17 @@ def quickstart(config: Config, folder: Path) -> Results:
     parsers = {"full": [], "semi": synthesised, **({"all": splits.hidden} if splits.all_have_masks else {})}
     for name, extra in parsers.items():
         people = joined(splits.labelled, extra)
-        network = parsed(config.parse, people, splits, folder / f"parse-{name}", title=f"parse ({name})")
+        run = folder / f"parse-{name}"
+        network = parsed(config.parse, people, splits, run, title=f"parse ({name})", profile=config.profile)
         results.add(f"parsing, {name}", PIXELS, network.labels(results.test))
-    _write(config, results, bank, folder)
+    if hosts.is_first():
+        _write(config, results, bank, folder)
     return results
 
 
 def _refine(config: Config, results: Results, kind: PriorKind, folder: Path) -> Refined:
-    network = refined(dataclasses.replace(config.refine, prior=kind), results.splits, folder / f"refine-{kind}")
+    refine, run = dataclasses.replace(config.refine, prior=kind), folder / f"refine-{kind}"
+    network = refined(refine, results.splits, run, profile=config.profile)
     name = "refined, no prior" if kind == "none" else f"refined, {kind} prior"
     results.add(name, JOINTS, network.labels(results.test))
     return network

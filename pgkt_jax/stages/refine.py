@@ -12,15 +12,16 @@ import numpy as np
 from flax import nnx
 
 from pgkt_jax.config import RefineConfig
-from pgkt_jax.data.batch import People, stack_people
+from pgkt_jax.data.batch import People
 from pgkt_jax.data.person import Person
 from pgkt_jax.data.splits import Splits
 from pgkt_jax.nets.pretrained import load_weights
 from pgkt_jax.nets.unet import UNet
 from pgkt_jax.prior import PoseBank, make_prior, skeleton_label_map
 from pgkt_jax.skeleton import Skeleton
-from pgkt_jax.stages.evaluate import Labels, both_ways, masks_to_labels, predict, score_people
+from pgkt_jax.stages.evaluate import Labels, both_ways, masks_to_labels, predict, score_people, stack_share
 from pgkt_jax.stages.feed import feed
+from pgkt_jax.train import hosts
 from pgkt_jax.train.checkpoint import Checkpoints, check_people
 from pgkt_jax.train.loop import fit
 from pgkt_jax.train.losses import cross_entropy, mask_l1
@@ -189,7 +190,9 @@ def trained_refiner(config: RefineConfig, bank: PoseBank, folder: Path) -> Train
     return state
 
 
-def train_refinement(config: RefineConfig, splits: Splits, folder: Path) -> tuple[TrainState, PoseBank]:
+def train_refinement(
+    config: RefineConfig, splits: Splits, folder: Path, *, profile: tuple[int, int] | None = None
+) -> tuple[TrainState, PoseBank]:
     """Trains on labelled people, each person's prior made of the others; returns the trained state and the bank.
 
     Leaves in the folder what `trained_refiner` needs, the bank among it.
@@ -200,14 +203,16 @@ def train_refinement(config: RefineConfig, splits: Splits, folder: Path) -> tupl
     """
     labelled, skeleton = splits.labelled, splits.skeleton
     check_refinement(config, labelled)
-    check_people(folder, labelled)
+    with hosts.first_ahead("check people"):
+        check_people(folder, labelled)
     bank = bank_of(labelled, skeleton)
-    save_bank(folder, bank)
+    if hosts.is_first():
+        save_bank(folder, bank)
     data = feed(labelled, splits, batch=config.batch, seed=config.seed, bank_rows=range(len(labelled)))
     state = _fresh(config, bank, weights=config.weights)
 
     label = jax.jit(lambda state, bank, people: refined_labels(config, state, bank, people))
-    val = stack_people(splits.val, splits.canvas)
+    val = stack_share(splits.val, splits.canvas)
 
     def evaluate(state: TrainState) -> dict[str, float]:
         labels = predict(lambda batch: label(state, bank, batch), val)
@@ -216,6 +221,6 @@ def train_refinement(config: RefineConfig, splits: Splits, folder: Path) -> tupl
     state = fit(
         state, refine_step(config), bank, data,
         title=f"refine ({config.prior} prior)", config=config, folder=folder, steps=_steps(config, len(labelled)),
-        every=config.every, evaluate=evaluate,
+        every=config.every, evaluate=evaluate, profile=profile,
     )  # fmt: skip
     return state, bank

@@ -17,11 +17,13 @@ from pgkt_jax.geometry import box_pixels, segment_distance
 from pgkt_jax.prior import PoseBank, nearest_poses
 from pgkt_jax.retrieval import Neighbours
 from pgkt_jax.skeleton import Skeleton
-from pgkt_jax.stages.evaluate import BATCH, Labels
+from pgkt_jax.stages.evaluate import Labels, batch_size
 from pgkt_jax.stages.refine import refined_labels
+from pgkt_jax.train import hosts
 from pgkt_jax.train.checkpoint import digest
 from pgkt_jax.train.faults import Stopped, noting_sigterm
 from pgkt_jax.train.log import Progress
+from pgkt_jax.train.sharding import local_mesh, split
 from pgkt_jax.train.state import TrainState
 from pgkt_jax.train.views import whole_box
 from pgkt_jax.typing import Array, Bool, Float, UInt8
@@ -41,8 +43,9 @@ def synthesize(
 ) -> None:
     """Labels people and writes them as a people folder of ten-part label maps, each with its provenance.
 
-    People whom an earlier run with the same network, settings and bank finished are left as they are. SIGTERM ends it
-    when the people at hand are written, by `Stopped`, whose status is 0.
+    Every process labels its share of them; the first one completes the folder. People whom an earlier run with the
+    same network, settings and bank finished are left as they are. SIGTERM ends it when the people at hand are
+    written, by `Stopped`, whose status is 0.
 
     Args:
         config, state, bank: the trained refinement network and the people its priors are made of.
@@ -55,23 +58,32 @@ def synthesize(
 
     origin = {"checkpoint": digest(state.params), "bank": digest(bank), "config": _as_json(config)}
     label = jax.jit(lambda state, bank, people: label_people(config, state, bank, people))
-    with PeopleWriter(folder, bank.skeleton) as writer, noting_sigterm() as stopping:
-        finished = {id for id, provenance in writer.finished.items() if _same_origin(provenance, origin)}
-        waiting = [person for person in people if person.id not in finished]
-        progress = Progress("synthesize", len(people), start=len(people) - len(waiting), unit="people")
-        for start in range(0, len(waiting), BATCH):
-            chosen = waiting[start : start + BATCH]
-            # The last batch is filled up with its first person, so that one batch size is compiled.
-            batch = stack_people(chosen + chosen[:1] * (BATCH - len(chosen)), canvas)
-            part_maps, neighbours = jax.device_get(label(state, bank, batch))
+    writer, mesh, size = PeopleWriter(folder, bank.skeleton), local_mesh(), batch_size()
+    # Who opens the folder removes files that are being written.
+    hosts.wait("everybody has opened the folder")
+    finished = {id for id, provenance in writer.finished.items() if _same_origin(provenance, origin)}
+    mine = hosts.share(people)
+    waiting = [person for person in mine if person.id not in finished]
+    progress = Progress("synthesize", len(mine), start=len(mine) - len(waiting), unit="people")
+    with noting_sigterm() as stopping:
+        for start in range(0, hosts.largest(len(waiting)), size):
+            chosen = waiting[start : start + size]
+            if chosen:
+                # The last batch is filled up with its first person, so that one batch size is compiled.
+                batch = stack_people(chosen + chosen[:1] * (size - len(chosen)), canvas)
+                part_maps, neighbours = jax.device_get(label(state, bank, split(batch, mesh)))
             for i, person in enumerate(chosen):
                 height, width = person.image.shape[:2]
                 labelled = dataclasses.replace(person, label_map=part_maps[i, :height, :width])
                 writer.add(labelled, split=SPLIT, provenance={**origin, **_named(neighbours, i, bank_ids)})
-            progress.show(len(people) - len(waiting) + start + len(chosen))
+            progress.show(len(mine) - max(len(waiting) - start - size, 0))
             if stopping():
                 print(f"{folder}: stopped by SIGTERM with {len(writer.finished)} people written", file=sys.stderr)
                 raise Stopped
+    hosts.wait("everybody is written")
+    if hosts.is_first():
+        PeopleWriter(folder, bank.skeleton).close()  # opened again, to find whom the others have written
+    hosts.wait("the folder is complete")
 
 
 def label_people(config: RefineConfig, state: TrainState, bank: PoseBank, people: People) -> tuple[Labels, Neighbours]:

@@ -23,6 +23,7 @@ import numpy as np
 from pgkt_jax.data import checks
 from pgkt_jax.data.files import write_atomically
 from pgkt_jax.data.person import Person
+from pgkt_jax.train import hosts
 from pgkt_jax.train.run_folder import read_object
 
 Tree = TypeVar("Tree")
@@ -77,21 +78,23 @@ class Checkpoints:
     def restore(self, state: Tree) -> Tree | None:
         """The latest good checkpoint in the form (shapes, dtypes, shardings) of `state`, or None where there is none.
 
-        Later ones that cannot be read, or whose arrays do not have their checksums, are named on standard error and
-        moved to `folder`/unreadable.
+        Later ones that cannot be read on every process, or whose arrays do not have their checksums, are named on
+        standard error and moved to `folder`/unreadable.
 
         Raises:
             ValueError: there are checkpoints and none of them can be read.
         """
         faults: dict[int, str] = {}
         for step in sorted(self._manager.all_steps(), reverse=True):
+            restored, fault = None, "another process says so"
             try:
                 restored = self._read(step, state)
             except Exception as error:  # orbax, tensorstore and the file system have many
-                faults[step] = _reason(error)
+                fault = _reason(error)
+            if hosts.anyone(restored is None):
+                faults[step] = fault
                 continue
-            for broken, fault in faults.items():
-                self._set_aside(broken, f"cannot be read ({fault}); going on from step {step}")
+            self._set_aside(faults, step)
             return restored
         if faults:
             said = "; ".join(f"{step}: {fault}" for step, fault in faults.items())
@@ -175,15 +178,17 @@ class Checkpoints:
         self.losses = [float(value) for value in run["losses"]]
         return jax.tree.unflatten(jax.tree.structure(state), [leaves[name] for name in named])
 
-    def _set_aside(self, step: int, why: str) -> None:
-        print(f"{self._root / str(step)} {why}", file=sys.stderr)
-        if self._read_only:
-            return
+    def _set_aside(self, faults: Mapping[int, str], good: int) -> None:
         aside = self._folder / "unreadable"
-        aside.mkdir(exist_ok=True)
-        name = next(name for n in range(10**6) if not (name := aside / f"{step}.{n}").exists())
-        (self._root / str(step)).rename(name)
-        self._manager.reload()
+        for step, fault in faults.items() if hosts.is_first() else ():
+            broken = self._root / str(step)
+            print(f"{broken} cannot be read ({fault}); going on from step {good}", file=sys.stderr)
+            if not self._read_only:
+                aside.mkdir(exist_ok=True)
+                broken.rename(next(name for n in range(10**6) if not (name := aside / f"{step}.{n}").exists()))
+        if faults and not self._read_only:
+            hosts.wait("checkpoints are set aside")
+            self._manager.reload()
 
 
 def check_config(path: Path, config: Any) -> None:
@@ -193,7 +198,8 @@ def check_config(path: Path, config: Any) -> None:
         ValueError: they differ; the fields are named.
     """
     if not path.exists():
-        write_atomically(path, json.dumps(_plain(config), indent=1).encode())
+        if hosts.is_first():
+            write_atomically(path, json.dumps(_plain(config), indent=1).encode())
     elif differing := _differing(path, config):
         raise ValueError(
             f"{path}: this folder holds another run ({'; '.join(differing)}): choose another folder, "
@@ -235,7 +241,7 @@ def check_people(folder: Path, people: Sequence[Person]) -> None:
     Raises:
         ValueError: they differ.
     """
-    if not (folder / "checkpoints").exists():
+    if hosts.is_first() and not (folder / "checkpoints").exists():
         (folder / "trained_on.json").unlink(missing_ok=True)  # of a run that never began
     folder.mkdir(parents=True, exist_ok=True)
     check_config(folder / "trained_on.json", _TrainedOn(len(people), people_digest(people)))

@@ -8,7 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+
+from pgkt_jax.train import hosts
+from pgkt_jax.train.sharding import data_mesh, split
 
 
 class Losses:
@@ -53,10 +58,39 @@ class Stopped(SystemExit):
 
 @contextmanager
 def noting_sigterm() -> Iterator[Callable[[], bool]]:
-    """Within the block SIGTERM only makes the function that it gives say True: the block chooses when to stop."""
+    """Within the block SIGTERM only makes the function that it gives say True: the block chooses when to stop.
+
+    Of several processes all must call the function equally often. It says True on all of them at the same call,
+    `_CALLS_LATE` calls after one of them had the signal, so that no device has to wait for an answer.
+
+    Raises:
+        Stopped: at the end of the block, where the signal came too late for the function to say so.
+    """
     noted = threading.Event()
     with _on_sigterm(noted.set):
-        yield noted.is_set
+        yield _Anyone(noted.is_set)
+    if hosts.anyone(noted.is_set()):
+        raise Stopped
+
+
+_CALLS_LATE = 2
+
+
+class _Anyone:
+    """Whether any process says yes, known to all at the same call."""
+
+    def __init__(self, mine: Callable[[], bool]):
+        self._mine = mine
+        self._flying: deque[jax.Array] = deque()
+
+    def __call__(self) -> bool:
+        if jax.process_count() == 1:
+            return self._mine()
+        mesh = data_mesh()
+        everybody = NamedSharding(mesh, PartitionSpec())
+        flags = split(np.full(jax.local_device_count(), self._mine()), mesh)
+        self._flying.append(jax.jit(jnp.any, out_shardings=everybody)(flags))
+        return len(self._flying) > _CALLS_LATE and bool(self._flying.popleft())
 
 
 @contextmanager
@@ -64,6 +98,7 @@ def leaving_on_sigterm() -> Iterator[None]:
     """Within the block SIGTERM ends the process with status 0, for where nothing that is half done needs saving."""
 
     def leave() -> None:
+        hosts.end(0)  # one of several does not wait for those who go on: they end, too, once they miss it
         raise Stopped
 
     with _on_sigterm(leave):

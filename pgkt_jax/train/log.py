@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from pgkt_jax.data.files import write_atomically
+from pgkt_jax.train import hosts
 
 
 class Progress:
@@ -17,6 +18,8 @@ class Progress:
 
     def show(self, done: int, note: str = "") -> None:
         """Shows that `done` of the total are done."""
+        if not hosts.is_first():
+            return
         if not self._tty and done < self.total and done - self._shown < self.total / 10:
             return
         self._shown = done

@@ -14,11 +14,12 @@ import numpy as np
 
 from pgkt_jax.data.batch import People, take
 from pgkt_jax.data.order import batch_rows
+from pgkt_jax.train import hosts
 from pgkt_jax.train.checkpoint import Checkpoints
 from pgkt_jax.train.faults import Losses, Stopped, noting_sigterm
-from pgkt_jax.train.log import MetricsFile, Progress
-from pgkt_jax.train.sharding import data_mesh, replicate, split
+from pgkt_jax.train.sharding import data_mesh, local, replicate, share_of_batch, split
 from pgkt_jax.train.state import TrainState
+from pgkt_jax.train.watch import Watch
 
 STEPS_PER_CALL = 20
 """Steps in one `lax.scan` on an accelerator."""
@@ -47,8 +48,12 @@ class Resident:
         return [self.ids[row] if self.ids else f"row {row}" for row in rows]
 
     def feed(self, first_step: int, steps: int) -> Iterator[tuple[People, np.ndarray]]:
-        """(data set, int32[S, B] rows) for S steps at a time, or with S = 0 rows the batch of one step itself."""
-        rows = (batch_rows(step, self.batch, self.people.size, self.seed) for step in range(first_step, steps))
+        """(data set, int32[S, B] rows) for S steps at a time, or with S = 0 rows the batch of one step itself.
+
+        B are this process' samples of the batch.
+        """
+        share = share_of_batch(self.batch)
+        rows = (batch_rows(step, self.batch, self.people.size, self.seed)[share] for step in range(first_step, steps))
         if jax.default_backend() == "cpu":
             for chosen in rows:
                 yield jax.tree.map(lambda leaf, chosen=chosen: leaf[chosen], self.people), np.zeros((0, 0), np.int32)
@@ -61,7 +66,12 @@ class Resident:
 
 @dataclass(frozen=True)
 class Streamed:
-    """A data set that streams: `batches(first_step, steps)` yields the batch of every step, `who(step)` names it."""
+    """A data set that streams.
+
+    Attributes:
+        batches: (first_step, steps) -> this process' share of every step's batch.
+        who: (step) -> the ids of the whole batch.
+    """
 
     batches: Callable[[int, int], Iterator[People]]
     who: Callable[[int], list[str]] = lambda step: []
@@ -83,10 +93,11 @@ def fit(
     steps: int,
     every: int,
     evaluate: Callable[[TrainState], dict[str, float]],
+    profile: tuple[int, int] | None = None,
 ) -> TrainState:
     """Trains to `steps`, going on from the folder's latest good checkpoint where there is one.
 
-    SIGTERM ends it after the step that is being made, saved, by `Stopped`, whose status is 0.
+    SIGTERM, to any process, ends it on all of them after the same step, saved, by `Stopped`, whose status is 0.
 
     Args:
         state: the state to begin with.
@@ -95,10 +106,11 @@ def fit(
         data: where batches come from.
         title: of the progress line.
         config: a frozen dataclass; a folder with another one is refused.
-        folder: gets config.json, metrics.jsonl and checkpoints/.
+        folder: gets config.json, checkpoints/ and what `train.watch` writes.
         steps: how many in all.
         every: evaluate, log and save every so many steps, and at the end.
-        evaluate: scores a state on validation data; returns `miou` at least.
+        evaluate: scores a state, on this process' devices, on validation data; returns `miou` at least.
+        profile: the first and the last step (counted from 1) to trace into profile/.
 
     Raises:
         ValueError: the folder holds another run, or checkpoints of which none can be read.
@@ -118,43 +130,41 @@ def fit(
 
         state, context = replicate(state, mesh), replicate(context, mesh)
         state = checkpoints.restore(state) or state
-        first = int(state.step)
-        metrics_file = MetricsFile(folder / "metrics.jsonl", first)
-        progress = Progress(title, steps, start=first)
-        losses = Losses(first, checkpoints.losses, lambda step, loss: not_finite(step, f"the loss is {loss} at"))
-        one = jax.jit(step, donate_argnums=0)
-        many = jax.jit(scanned(step), donate_argnums=0)
-        done = first
-        for people, rows in data.feed(first, steps):
-            if rows.size:
-                state, metrics = many(state, context, people, split(rows, mesh, axis=1))
-                done += len(rows)
-            else:
-                state, metrics = one(state, context, split(people, mesh))
-                done += 1
-            losses.add(metrics["loss"])
-            due = done // every > (done - max(len(rows), 1)) // every or done >= steps
-            stop = stopping()
-            # Two steps are always in flight; waiting for the one before keeps the host from running far ahead.
-            losses.settle(leave=0 if due or stop else 2)
-            if not (due or stop):
-                progress.show(done)
-                continue
-            # The last step's gradients can be infinite where its loss was not yet.
-            if not _finite(state):
-                raise not_finite(done, "a parameter is not finite after")
-            scores = evaluate(state) if due else {"miou": math.nan}
-            checkpoints.check_place()
-            if due:
-                loss = losses.mean()
-                metrics_file.write(done, loss=loss, **scores)
-                progress.show(done, f"loss {loss:.4f}  val mIoU {scores['miou']:.3f}")
-            checkpoints.save(done, state, miou=scores["miou"], losses=losses.values)
-            if stop:
-                checkpoints.wait()
-                print(f"{folder}: stopped by SIGTERM and saved at step {done} of {steps}", file=sys.stderr)
-                raise Stopped
-    return state
+        done = int(state.step)
+        losses = Losses(done, checkpoints.losses, lambda step, loss: not_finite(step, f"the loss is {loss} at"))
+        one, many = (jax.jit(function, donate_argnums=0) for function in (step, scanned(step)))
+        with Watch(title, folder, first=done, steps=steps, profile=profile) as watch:
+            for people, rows in data.feed(done, steps):
+                count = max(len(rows), 1)
+                watch.begins(done, count)
+                if rows.size:
+                    state, metrics = many(state, context, people, split(rows, mesh, axis=1))
+                else:
+                    state, metrics = one(state, context, split(people, mesh))
+                done += count
+                watch.ends(done, metrics)
+                losses.add(metrics["loss"])
+                due = done // every > (done - count) // every or done >= steps
+                stop = stopping()
+                # Two steps are always in flight; waiting for the one before keeps the host from running far ahead.
+                losses.settle(leave=0 if due or stop else 2)
+                if not (due or stop):
+                    watch.passed(done)
+                    continue
+                # The last step's gradients can be infinite where its loss was not yet.
+                if not _finite(state):
+                    raise not_finite(done, "a parameter is not finite after")
+                scores = evaluate(local(state)) if due else {"miou": math.nan}
+                checkpoints.check_place()
+                if due:
+                    watch.measured(done, loss=losses.mean(), **scores)
+                checkpoints.save(done, state, miou=scores["miou"], losses=losses.values)
+                if stop:
+                    checkpoints.wait()
+                    if hosts.is_first():
+                        print(f"{folder}: stopped by SIGTERM and saved at step {done} of {steps}", file=sys.stderr)
+                    raise Stopped
+    return local(state)
 
 
 @jax.jit

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+#SBATCH --job-name=pgkt
+#SBATCH --nodes=2
+#SBATCH --ntasks-per-node=1
+#SBATCH --gpus-per-node=8
+#SBATCH --cpus-per-task=32
+#SBATCH --time=24:00:00
+#SBATCH --requeue
+#SBATCH --open-mode=append
+#SBATCH --signal=B:USR1@120
+# Slurm: one process a node, with all of its GPUs. From a checkout and an active environment that all nodes see:
+#
+#   sbatch --nodes=4 launch/slurm.sh refine paper_pascal --data.people my_people --out runs/mine
+#
+# --out must be on a file system that all nodes share. A job that is pre-empted, loses a node or comes to its time limit
+# is queued again and goes on from the last checkpoint. Adapt the lines above, or override them as --nodes here.
+set -euo pipefail
+[ $# -gt 0 ] || { echo "usage: sbatch launch/slurm.sh COMMAND CONFIG [option ...]" >&2; exit 2; }
+cd "${SLURM_SUBMIT_DIR:?submit this with sbatch}"
+
+first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+export JAX_COORDINATOR_ADDRESS="$first:$((20000 + SLURM_JOB_ID % 20000))"
+trap 'echo "time is up: queued again" >&2; scontrol requeue "$SLURM_JOB_ID"' USR1
+
+# Each task sets the variables that differ; --kill-on-bad-exit ends all where one fails. In the background, so that the
+# trap above runs at once.
+# shellcheck disable=SC2016
+srun --kill-on-bad-exit=1 bash -c \
+  'export JAX_NUM_PROCESSES=$SLURM_NTASKS JAX_PROCESS_ID=$SLURM_PROCID; exec python -m pgkt_jax.cli "$@"' pgkt "$@" &
+status=0
+wait $! || status=$?
+# 3: another process was lost (see pgkt_jax/train/hosts.py), 134: JAX ended a process whose coordinator was.
+case $status in 3 | 134) scontrol requeue "$SLURM_JOB_ID" ;; esac
+exit "$status"
