@@ -25,8 +25,9 @@ from pgkt_jax.data.order import batch_rows
 from pgkt_jax.data.person import LazyPeople
 from pgkt_jax.data.skipping import Skipping
 from pgkt_jax.train import loop
-from pgkt_jax.train.checkpoint import Checkpoints, accept_config
+from pgkt_jax.train.checkpoint import Checkpoints
 from pgkt_jax.train.faults import Stopped
+from pgkt_jax.train.identity import accept_config
 from pgkt_jax.train.log import read_metrics
 from pgkt_jax.train.loop import Resident
 

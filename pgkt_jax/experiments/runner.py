@@ -31,7 +31,7 @@ from pgkt_jax.experiments.trial import Trial
 from pgkt_jax.stages.chain import Parsed, Refined, check_run, parsed, refined, synthesized
 from pgkt_jax.stages.evaluate import score_people
 from pgkt_jax.stages.gallery import shown_rows
-from pgkt_jax.train.checkpoint import people_digest
+from pgkt_jax.train.identity import people_digest
 from pgkt_jax.train.log import read_metrics
 
 

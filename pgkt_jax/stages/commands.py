@@ -20,7 +20,7 @@ from pgkt_jax.stages.quickstart import quickstart
 from pgkt_jax.stages.refine import bank_of
 from pgkt_jax.stages.synthesize import SPLIT
 from pgkt_jax.train import hosts
-from pgkt_jax.train.checkpoint import accept_config
+from pgkt_jax.train.identity import accept_config
 from pgkt_jax.train.sharding import local_mesh, replicate
 
 

@@ -19,7 +19,7 @@ from pgkt_jax.skeleton import Skeleton
 from pgkt_jax.stages.parse import PARSERS
 from pgkt_jax.stages.predict import Parser, Refiner
 from pgkt_jax.stages.refine import REFINERS, bank_of, trained_refiner
-from pgkt_jax.train.checkpoint import has_trained_on
+from pgkt_jax.train.identity import has_trained_on
 from pgkt_jax.train.run_folder import read_bank, read_config, training_in
 
 MAX_SIDE = DataConfig().max_side

@@ -25,7 +25,8 @@ from pgkt_jax.stages.evaluate import Labels, both_ways, masks_to_labels, predict
 from pgkt_jax.stages.feed import feed
 from pgkt_jax.train import hosts
 from pgkt_jax.train.accumulate import value_and_grad_in_parts
-from pgkt_jax.train.checkpoint import Checkpoints, check_people
+from pgkt_jax.train.checkpoint import Checkpoints
+from pgkt_jax.train.identity import check_people
 from pgkt_jax.train.loop import fit
 from pgkt_jax.train.losses import cross_entropy
 from pgkt_jax.train.optim import adam, sgd

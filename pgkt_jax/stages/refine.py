@@ -22,7 +22,8 @@ from pgkt_jax.skeleton import Skeleton
 from pgkt_jax.stages.evaluate import Labels, both_ways, masks_to_labels, predict, score_people, stack_share
 from pgkt_jax.stages.feed import feed
 from pgkt_jax.train import hosts
-from pgkt_jax.train.checkpoint import Checkpoints, check_people
+from pgkt_jax.train.checkpoint import Checkpoints
+from pgkt_jax.train.identity import check_people
 from pgkt_jax.train.loop import fit
 from pgkt_jax.train.losses import cross_entropy, mask_l1
 from pgkt_jax.train.optim import adam

@@ -20,8 +20,8 @@ from pgkt_jax.skeleton import Skeleton
 from pgkt_jax.stages.evaluate import Labels, batch_size
 from pgkt_jax.stages.refine import refined_labels
 from pgkt_jax.train import hosts
-from pgkt_jax.train.checkpoint import digest
 from pgkt_jax.train.faults import Stopped, noting_sigterm
+from pgkt_jax.train.identity import digest
 from pgkt_jax.train.log import Progress
 from pgkt_jax.train.sharding import local_mesh, split
 from pgkt_jax.train.state import TrainState

@@ -5,9 +5,6 @@ network, optimiser), a checksum of every array of it, the validation score, the 
 the config. Random keys and the order of the data are functions of seed and step (`TrainState`, `data.order`).
 """
 
-import dataclasses
-import hashlib
-import json
 import math
 import os
 import re
@@ -18,13 +15,9 @@ from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from pgkt_jax.data import checks
-from pgkt_jax.data.files import write_atomically
-from pgkt_jax.data.person import Person
 from pgkt_jax.train import hosts
-from pgkt_jax.train.run_folder import read_object
+from pgkt_jax.train.identity import check_config, plain
 
 Tree = TypeVar("Tree")
 
@@ -56,7 +49,7 @@ class Checkpoints:
             raise ValueError(f"{folder} holds no checkpoint yet")
         check_config(folder / "config.json", config)
         self.losses: list[float] = []
-        self._folder, self._config, self._read_only = folder, _plain(config), read_only
+        self._folder, self._config, self._read_only = folder, plain(config), read_only
         self._place = _identity(folder)
         self._args = ocp.args
         policy = checkpoint_managers.AnyPreservationPolicy(
@@ -189,92 +182,6 @@ class Checkpoints:
         if faults and not self._read_only:
             hosts.wait("checkpoints are set aside")
             self._manager.reload()
-
-
-def check_config(path: Path, config: Any) -> None:
-    """Writes a run's config, or holds it against the one that is there.
-
-    Raises:
-        ValueError: they differ; the fields are named.
-    """
-    if not path.exists():
-        if hosts.is_first():
-            write_atomically(path, json.dumps(_plain(config), indent=1).encode())
-    elif differing := _differing(path, config):
-        raise ValueError(
-            f"{path}: this folder holds another run ({'; '.join(differing)}): choose another folder, "
-            "or --accept-changes"
-        )
-
-
-def accept_config(path: Path, config: Any) -> None:
-    """Has a run go on with this config, and says which fields change."""
-    for change in _differing(path, config):
-        print(f"{path}: {change}: accepted", file=sys.stderr)
-    write_atomically(path, json.dumps(_plain(config), indent=1).encode())
-
-
-def _differing(path: Path, config: Any) -> list[str]:
-    with checks.about(str(path)):
-        found, wanted = read_object(path), _plain(config)
-    return [
-        f"{name} = {found.get(name)!r} there, {wanted.get(name)!r} here"
-        for name in sorted({*found, *wanted})
-        if found.get(name) != wanted.get(name)
-    ]
-
-
-def _plain(config: Any) -> dict[str, Any]:
-    """What a reader of the JSON will see."""
-    return json.loads(json.dumps(dataclasses.asdict(config)))
-
-
-@dataclasses.dataclass(frozen=True)
-class _TrainedOn:
-    people: int
-    digest: str
-
-
-def check_people(folder: Path, people: Sequence[Person]) -> None:
-    """Writes whom a run trains on to `folder`/trained_on.json, or holds them against whom the run there trained on.
-
-    Raises:
-        ValueError: they differ.
-    """
-    if hosts.is_first() and not (folder / "checkpoints").exists():
-        (folder / "trained_on.json").unlink(missing_ok=True)  # of a run that never began
-    folder.mkdir(parents=True, exist_ok=True)
-    check_config(folder / "trained_on.json", _TrainedOn(len(people), people_digest(people)))
-
-
-def has_trained_on(folder: Path, people: Sequence[Person]) -> bool:
-    """Whether the run in `folder` trained on these people, in this order."""
-    path = folder / "trained_on.json"
-    return path.is_file() and read_object(path) == _plain(_TrainedOn(len(people), people_digest(people)))
-
-
-def people_digest(people: Sequence[Person]) -> str:
-    """Twelve hexadecimal digits that stand for photographs, label maps and joints, in this order of people."""
-    hasher = hashlib.sha256()
-    for person in people:  # one after the other: they may be more than memory holds
-        _update(hasher, (person.image, person.label_map, person.joints, person.visible))
-    return _short(hasher)
-
-
-def digest(tree: Any) -> str:
-    """Twelve hexadecimal digits that stand for the values of a pytree."""
-    hasher = hashlib.sha256()
-    _update(hasher, tree)
-    return _short(hasher)
-
-
-def _update(hasher: Any, tree: Any) -> None:
-    for leaf in jax.tree.leaves(tree):
-        hasher.update(np.asarray(leaf).tobytes())
-
-
-def _short(hasher: Any) -> str:
-    return hasher.hexdigest()[:12]
 
 
 @jax.jit
