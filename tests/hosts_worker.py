@@ -1,6 +1,7 @@
 """One process of several, for tests/test_hosts.py: trains, scores and synthesises with as little to compile as can be.
 
-Run as `python tests/hosts_worker.py FOLDER [jobs] [for-ever]`, in the environment that `pgkt_jax.train.hosts` reads.
+Run as `python tests/hosts_worker.py FOLDER [jobs] [until-stopped] [for-ever]`, in the environment that
+`pgkt_jax.train.hosts` reads.
 """
 
 import json
@@ -26,6 +27,7 @@ from pgkt_jax.skeleton import PASCAL_PERSON
 from pgkt_jax.stages import synthesize
 from pgkt_jax.stages.evaluate import score_people, stack_share
 from pgkt_jax.train import hosts
+from pgkt_jax.train.faults import Stopped
 from pgkt_jax.train.loop import Resident, Streamed, fit
 from pgkt_jax.train.state import TrainState
 
@@ -125,16 +127,24 @@ def jobs(folder):
     (folder / f"process-{jax.process_index()}.json").write_text(json.dumps(report))
 
 
-def train_for_ever(folder):
+def train_for_ever(folder, name="for-ever"):
     """Says that it does when it is on its way."""
 
     def pause(state):
-        (folder / f"trains-{jax.process_index()}").touch()
+        (folder / f"{name}-{jax.process_index()}").touch()
 
-    train(folder / "long", Resident(stack_people(PEOPLE, CANVAS), BATCH, 3), steps=10**6, pause=pause)
+    train(folder / name, Resident(stack_people(PEOPLE, CANVAS), BATCH, 3), steps=10**6, pause=pause)
+
+
+def train_until_stopped(folder):
+    """Says that it was stopped."""
+    try:
+        train_for_ever(folder, "until-stopped")
+    except Stopped:
+        (folder / f"stopped-{jax.process_index()}").touch()
 
 
 if __name__ == "__main__":
     hosts.start()
     for name in sys.argv[2:]:
-        {"jobs": jobs, "for-ever": train_for_ever}[name](Path(sys.argv[1]))
+        {"jobs": jobs, "until-stopped": train_until_stopped, "for-ever": train_for_ever}[name](Path(sys.argv[1]))

@@ -76,6 +76,17 @@ def test_sigterm_saves_at_once_and_the_run_goes_on_bitwise(whole, tmp_path, caps
     assert_ended_alike(tmp_path, train(tmp_path), whole)
 
 
+def test_sigterm_while_the_end_is_scored_is_obeyed(tmp_path):
+    def tell(state):
+        if int(state.step) == STEPS:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return {"miou": 0.5}
+
+    with pytest.raises(Stopped):
+        train(tmp_path, evaluate=tell)
+    assert steps_kept(tmp_path)[-1] == STEPS
+
+
 def mesh_of(devices):
     return jax.make_mesh((devices,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:devices])
 
@@ -116,7 +127,14 @@ def half(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-@pytest.mark.parametrize("damage", [Path.unlink, empty, half], ids=["missing", "empty", "half"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(half, id="half"),
+        pytest.param(Path.unlink, id="missing", marks=pytest.mark.slow),
+        pytest.param(empty, id="empty", marks=pytest.mark.slow),
+    ],
+)
 def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(whole, tmp_path, capsys, damage):
     """Whichever file of it is damaged: the state is that before or, where the file does not matter, the same."""
     names = files_of(whole[1] / "checkpoints" / "8")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import struct
@@ -57,13 +58,18 @@ def finish(processes, timeout=600):
     assert [process.returncode for process in processes] == [0] * len(processes), "\n".join(outputs)
 
 
+def wait_for(folder, name, processes):
+    """Until both processes have said that they train under this name."""
+    while not all((folder / f"{name}-{i}").exists() for i in range(2)):
+        for process in processes:
+            assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.1)
+
+
 def end_of_the_other(folder, processes, victim, kill):
     """Ends one of two processes in the middle of their training; what the other did, and after how many seconds."""
     try:
-        while not all((folder / f"trains-{i}").exists() for i in range(2)):
-            for process in processes:
-                assert process.poll() is None, process.communicate()[0]
-            time.sleep(0.1)
+        wait_for(folder, "for-ever", processes)
         processes[victim].send_signal(kill)
         began = time.monotonic()
         output, _ = processes[1 - victim].communicate(timeout=60)
@@ -76,10 +82,12 @@ def end_of_the_other(folder, processes, victim, kill):
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
-    """The same jobs in this process, of eight devices, and in two of two, one of which is killed thereafter."""
+    """The same jobs in this process, of eight devices, and in two of two; one of these is stopped, then killed."""
     one, two = (tmp_path_factory.mktemp(name) for name in ("one", "two"))
-    processes = start(2, 2, [*WORKER, str(two), "jobs", "for-ever"])
+    processes = start(2, 2, [*WORKER, str(two), "jobs", "until-stopped", "for-ever"])
     hosts_worker.jobs(one)
+    wait_for(two, "until-stopped", processes)
+    processes[1].send_signal(signal.SIGTERM)
     status, output, _ = end_of_the_other(two, processes, victim=1, kill=signal.SIGKILL)
     reports = [[json.loads(path.read_text()) for path in sorted(root.glob("process-*.json"))] for root in (one, two)]
     return SimpleNamespace(folders=(one, two), reports=reports, status=status, output=output)
@@ -119,6 +127,13 @@ def test_only_the_first_process_writes_logs(ran):
             rows = read_metrics(folder / stage / "speed.jsonl")
             assert [row["step"] for row in rows] == [4, 8, 12, 16, 20]
             assert all(row["steps_per_s"] > 0 and row["host_peak_mib"] > 10 for row in rows)
+
+
+def test_sigterm_to_one_process_stops_all_after_the_same_step_saved(ran):
+    two = ran.folders[1]
+    assert all((two / f"stopped-{i}").exists() for i in range(2))
+    (step,) = re.findall(r"until-stopped: stopped by SIGTERM and saved at step (\d+) of", ran.output)
+    assert (two / "until-stopped" / "checkpoints" / step).is_dir()
 
 
 def test_a_process_that_is_killed_ends_the_job(ran):
