@@ -18,8 +18,8 @@ set -euo pipefail
 [ $# -gt 0 ] || { echo "usage: sbatch launch/slurm.sh COMMAND CONFIG [option ...]" >&2; exit 2; }
 cd "${SLURM_SUBMIT_DIR:?submit this with sbatch}"
 
-first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-export JAX_COORDINATOR_ADDRESS="$first:$((20000 + SLURM_JOB_ID % 20000))"
+nodes=$(scontrol show hostnames "$SLURM_JOB_NODELIST")
+export JAX_COORDINATOR_ADDRESS="${nodes%%$'\n'*}:$((20000 + SLURM_JOB_ID % 20000))"
 trap 'echo "time is up: queued again" >&2; scontrol requeue "$SLURM_JOB_ID"' USR1
 
 # Each task sets the variables that differ; --kill-on-bad-exit ends all where one fails. In the background, so that the

@@ -12,9 +12,10 @@ import pytest
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
 from pgkt_jax import cli
-from pgkt_jax.config import Config, DataConfig
+from pgkt_jax.config import Config, DataConfig, ParseConfig, RefineConfig
 from pgkt_jax.data.puppets import draw_puppet
 from pgkt_jax.data.writer import PeopleWriter
+from pgkt_jax.experiments.scales import SCALES
 from pgkt_jax.skeleton import PASCAL_PERSON
 from pgkt_jax.stages import commands
 
@@ -91,9 +92,10 @@ def test_help_lists_every_command(capsys, arguments):
 def test_help_of_a_config_lists_every_field(place, capsys):
     assert status_of(["refine", "tiny", "--help"]) == 0
     printed = capsys.readouterr().out
-    for part in dataclasses.fields(Config):
-        for field in dataclasses.fields(part.default_factory):
-            assert f"--{part.name}.{field.name.replace('_', '-')}" in printed
+    for name, part in {"data": DataConfig, "refine": RefineConfig, "parse": ParseConfig}.items():
+        for field in dataclasses.fields(part):
+            assert f"--{name}.{field.name.replace('_', '-')}" in printed
+    assert "--profile" in printed
 
 
 def test_the_console_command_is_main():
@@ -250,7 +252,10 @@ def test_every_config_loads_and_says_how_it_is_run(path, monkeypatch):
     docstring = ast.get_docstring(ast.parse(path.read_text()))
     scripts = re.findall(r"^ +bash (launch/\w+\.sh)", docstring, re.MULTILINE)
     direct = re.findall(r"^ +pgkt (\w+) (\w+)", docstring, re.MULTILINE)
-    assert scripts or direct
+    scales = re.findall(r"^ +pgkt tables --scale (\w+)", docstring, re.MULTILINE)
+    assert scripts or direct or scales
+    for scale in scales:
+        assert SCALES[scale].config == path.stem
     for script in scripts:
         assert path.stem in (ROOT / script).read_text()
     for command, name in direct:

@@ -1,5 +1,6 @@
 """What goes wrong while a training runs: killed, stopped, a full disk, broken checkpoints, broken people."""
 
+import gc
 import os
 import resource
 import shutil
@@ -33,6 +34,13 @@ from pgkt_jax.train.loop import Resident
 
 # Where one array of a checkpoint cannot be read, orbax closes the event loop that others still report to.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(autouse=True)
+def _collected():
+    """What orbax leaves behind is found here, and not in somebody else's test."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +160,7 @@ def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(whole, tmp_path, c
             assert int(state.step) == 6
             assert f"{folder / 'checkpoints' / '8'} cannot be read" in said
             assert "going on from step 6" in said
-            assert files_of(folder / "unreadable" / "8.0") == files_of(folder / "unreadable" / "8.0")
+            assert {*names} - {name} <= {*files_of(folder / "unreadable" / "8.0")} <= {*names}
             assert not (folder / "checkpoints" / "8").exists()
     assert said.count("\n") <= 1
 
