@@ -2,13 +2,14 @@
 
     bash launch/quickstart.sh
 
-Hardware: two CPU cores, 13 minutes. Expect a test mIoU of .561 for the prior alone, .593 refined with the part-level
-prior, .374 without a prior, .391 parsing full, .547 semi, .621 with all labels (one seed).
+Hardware: two CPU cores, 14 minutes, installing included. Expect a test mIoU of .561 for the prior alone, .594 refined
+with the part-level prior, .394 without a prior, .447 parsing full, .548 semi, .624 with all labels (one seed).
 
 Departs from the paper where that does better on little data and time: a smaller U-Net with an input skip, cross
 entropy, batch 8, colour jitter, priors of 5 people out of 8 (chosen on street_people's split val), labels from the mean
 of an image and its mirror image, and a parsing network at one scale, with a subpixel head, trained with Adam (see
-quickstart_folder). 30 masks alone score higher with SGD and more weight decay: .456, then .508 semi and .537 all.
+quickstart_folder). SGD with more weight decay gave .456 full, .508 semi and .537 all, with contrast, brightness and
+cast as the only variation of colours.
 """
 
 from pgkt_jax.config import Config, DataConfig, ParseConfig, RefineConfig
