@@ -10,8 +10,39 @@ os.environ["XLA_FLAGS"] = (
 )
 
 import jax
+import pytest
+from jax.experimental.compilation_cache.compilation_cache import reset_cache
 from jaxtyping import install_import_hook
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 # An int is a float, as PEP 484 has it.
 install_import_hook("pgkt_jax", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
+
+
+@pytest.fixture(scope="module")
+def kept_compilations(tmp_path_factory):
+    """What one test of a module compiles serves all of them, as the command has it."""
+    options = {  # here, and usually
+        "jax_compilation_cache_dir": (str(tmp_path_factory.mktemp("compiled")), None),
+        "jax_persistent_cache_min_compile_time_secs": (0.1, 1.0),
+    }
+    for moment in (0, 1):
+        for name, values in options.items():
+            jax.config.update(name, values[moment])
+        reset_cache()
+        if moment == 0:
+            yield
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    """The path of a people folder: five small puppets to learn from, two to test on."""
+    from pgkt_jax.data.puppets import draw_puppet
+    from pgkt_jax.data.writer import PeopleWriter
+    from pgkt_jax.skeleton import PASCAL_PERSON
+
+    folder = tmp_path_factory.mktemp("people")
+    with PeopleWriter(folder, PASCAL_PERSON) as writer:
+        for index, split in enumerate(["train"] * 5 + ["test"] * 2):
+            writer.add(draw_puppet(index, size=(48, 32)), split=split)
+    return str(folder)

@@ -11,20 +11,8 @@ import pytest
 
 from pgkt_jax import cli
 from pgkt_jax.bench import nearest, prior
-from pgkt_jax.data.puppets import draw_puppet
-from pgkt_jax.data.writer import PeopleWriter
-from pgkt_jax.skeleton import PASCAL_PERSON
 
 SMALL = ["--batch", "3", "--size", "48", "32", "--k", "2", "--bank", "9", "--seconds", "0"]
-
-
-@pytest.fixture(scope="module")
-def people(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("people")
-    with PeopleWriter(folder, PASCAL_PERSON) as writer:
-        for index, split in enumerate(["train"] * 5 + ["test"] * 2):
-            writer.add(draw_puppet(index, size=(48, 32)), split=split)
-    return str(folder)
 
 
 def test_every_rival_gives_the_exact_prior_and_all_is_written(people, tmp_path, capsys):

@@ -13,12 +13,9 @@ from flax import nnx
 from pgkt_jax import cli
 from pgkt_jax.bench import measure, parse, refine, rivals, training
 from pgkt_jax.bench.flops import forward_flops
-from pgkt_jax.data.puppets import draw_puppet
-from pgkt_jax.data.writer import PeopleWriter
 from pgkt_jax.nets import attention, fcn, vgg
 from pgkt_jax.nets.parser import parser
 from pgkt_jax.nets.unet import UNet
-from pgkt_jax.skeleton import PASCAL_PERSON
 from pgkt_jax.train.optim import adam
 from pgkt_jax.train.state import TrainState
 
@@ -36,23 +33,6 @@ PARSERS = {
     "subpixel": {"head": "subpixel", "optimizer": "adam"},
     "attention on vgg": {"backbone": "vgg", "head": "attention", "optimizer": "sgd", "scales": (1.0, 0.5)},
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_to_compile():
-    """Nothing here is timed in earnest, and compiling is most of it."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
-@pytest.fixture(scope="module")
-def people(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("people")
-    with PeopleWriter(folder, PASCAL_PERSON) as writer:
-        for index, split in enumerate(["train"] * 5 + ["test"] * 2):
-            writer.add(draw_puppet(index, size=(48, 32)), split=split)
-    return str(folder)
 
 
 def arguments(fields):

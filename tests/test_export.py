@@ -12,12 +12,14 @@ import jax
 import jax.export
 import numpy as np
 import pytest
-from test_predict import _cheap_compilation, parser, refiner, run  # noqa: F401
+from test_predict import parser, refiner, run  # noqa: F401
 
 from pgkt_jax import cli
 from pgkt_jax.data.puppets import draw_puppet
 from pgkt_jax.skeleton import PASCAL_PERSON
 from pgkt_jax.stages.export import exported
+
+pytestmark = pytest.mark.usefixtures("kept_compilations")
 
 STRANGER = """
     import sys

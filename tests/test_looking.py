@@ -4,7 +4,6 @@ import dataclasses
 import re
 from functools import partial
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -21,13 +20,6 @@ from pgkt_jax.stages.explain import explain, person_of_bank, teachers_of_people
 SMALL = Puppets(size=(48, 32), train=6, val=2, test=3, poses=2)
 TRAIN = list(SMALL.split("train"))
 CONFIG = RefineConfig(k=2, n=4, method="exact")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _cheap_compilation():
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture

@@ -65,14 +65,6 @@ CASES = {  # case -> (--net, suffix, network of a dtype)
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _cheap_compilation():
-    """Most of the time here is compilation."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 each_case = pytest.mark.parametrize("case", CASES)
 
 

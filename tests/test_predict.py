@@ -10,7 +10,6 @@ from types import SimpleNamespace
 import jax
 import numpy as np
 import pytest
-from jax.experimental.compilation_cache.compilation_cache import reset_cache
 from PIL import Image
 
 import pgkt_jax as pgkt
@@ -44,21 +43,7 @@ BANK = [draw_puppet(row, size=(64, 40)) for row in range(4)]
 PEOPLE = [draw_puppet(row, size=size) for row, size in enumerate(MIXED, start=10)]
 IMAGES, JOINTS, VISIBLE = ([getattr(p, name) for p in PEOPLE] for name in ("image", "joints", "visible"))
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _cheap_compilation(tmp_path_factory):
-    """What is compiled once serves all tests."""
-    options = {  # here, and usually
-        "jax_compilation_cache_dir": (str(tmp_path_factory.mktemp("compiled")), None),
-        "jax_persistent_cache_min_compile_time_secs": (0.1, 1.0),
-        "jax_disable_most_optimizations": (True, False),
-    }
-    for moment in (0, 1):
-        for name, values in options.items():
-            jax.config.update(name, values[moment])
-        reset_cache()
-        if moment == 0:
-            yield
+pytestmark = pytest.mark.usefixtures("kept_compilations")
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,6 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
-from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
 from pgkt_jax.config import Config, DataConfig, ParseConfig, RefineConfig
 from pgkt_jax.data.batch import stack_people, take
@@ -80,20 +79,7 @@ def no_step(*_):
     raise AssertionError("a finished training took another step")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _cheap_compilation(tmp_path_factory):
-    """Most of the time here is compilation: what is compiled once serves all, as the command has it."""
-    options = {  # here, and usually
-        "jax_compilation_cache_dir": (str(tmp_path_factory.mktemp("compiled")), None),
-        "jax_persistent_cache_min_compile_time_secs": (0.3, 1.0),
-        "jax_disable_most_optimizations": (True, False),
-    }
-    for moment in (0, 1):
-        for name, values in options.items():
-            jax.config.update(name, values[moment])
-        reset_cache()
-        if moment == 0:
-            yield
+pytestmark = pytest.mark.usefixtures("kept_compilations")
 
 
 @pytest.fixture(scope="module")
