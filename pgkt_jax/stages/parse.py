@@ -1,6 +1,5 @@
 """The parsing network: photographs in, class labels out, no keypoints (paper, section 3.7)."""
 
-import contextlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -25,7 +24,7 @@ from pgkt_jax.stages.evaluate import Labels, both_ways, masks_to_labels, predict
 from pgkt_jax.stages.feed import feed
 from pgkt_jax.train import hosts
 from pgkt_jax.train.accumulate import value_and_grad_in_parts
-from pgkt_jax.train.checkpoint import Checkpoints
+from pgkt_jax.train.checkpoint import latest_state
 from pgkt_jax.train.identity import check_people
 from pgkt_jax.train.loop import fit
 from pgkt_jax.train.losses import cross_entropy
@@ -178,11 +177,7 @@ def trained_parser(config: ParseConfig, skeleton: Skeleton, folder: Path) -> Tra
     Raises:
         ValueError: there is none, none can be read, or it is one with another config.
     """
-    with contextlib.closing(Checkpoints(folder, config, read_only=True)) as checkpoints:
-        state = checkpoints.restore(_fresh(config, skeleton))
-    if state is None:
-        raise ValueError(f"{folder} holds no checkpoint yet")
-    return state
+    return latest_state(folder, config, _fresh(config, skeleton))
 
 
 def parser_of_run(folder: Path) -> tuple[ParseConfig, Skeleton, nnx.Module]:

@@ -1,6 +1,5 @@
 """The refinement network: trained to make a part-level prior and a photograph into a label (paper 3.5, 3.6)."""
 
-import contextlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,7 +21,7 @@ from pgkt_jax.skeleton import Skeleton
 from pgkt_jax.stages.evaluate import Labels, both_ways, masks_to_labels, predict, score_people, stack_share
 from pgkt_jax.stages.feed import feed
 from pgkt_jax.train import hosts
-from pgkt_jax.train.checkpoint import Checkpoints
+from pgkt_jax.train.checkpoint import latest_state
 from pgkt_jax.train.identity import check_people
 from pgkt_jax.train.loop import fit
 from pgkt_jax.train.losses import cross_entropy, mask_l1
@@ -184,11 +183,7 @@ def trained_refiner(config: RefineConfig, bank: PoseBank, folder: Path) -> Train
     Raises:
         ValueError: there is none, none can be read, or it is one with another config.
     """
-    with contextlib.closing(Checkpoints(folder, config, read_only=True)) as checkpoints:
-        state = checkpoints.restore(_fresh(config, bank))
-    if state is None:
-        raise ValueError(f"{folder} holds no checkpoint yet")
-    return state
+    return latest_state(folder, config, _fresh(config, bank))
 
 
 def train_refinement(

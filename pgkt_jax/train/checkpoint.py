@@ -5,6 +5,7 @@ network, optimiser), a checksum of every array of it, the validation score, the 
 the config. Random keys and the order of the data are functions of seed and step (`TrainState`, `data.order`).
 """
 
+import contextlib
 import math
 import os
 import re
@@ -182,6 +183,19 @@ class Checkpoints:
         if faults and not self._read_only:
             hosts.wait("checkpoints are set aside")
             self._manager.reload()
+
+
+def latest_state(folder: Path, config: Any, state: Tree) -> Tree:
+    """The latest good checkpoint of the training in `folder`, in the form of `state`; nothing is changed there.
+
+    Raises:
+        ValueError: there is none, none can be read, or it is a training with another config.
+    """
+    with contextlib.closing(Checkpoints(folder, config, read_only=True)) as checkpoints:
+        found = checkpoints.restore(state)
+    if found is None:
+        raise ValueError(f"{folder} holds no checkpoint yet")
+    return found
 
 
 @jax.jit
