@@ -12,7 +12,7 @@ targets=()
 [ -z "$poses" ] || targets=(--poses "$(realpath -- "$poses")")
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export XLA_PYTHON_CLIENT_PREALLOCATE=false GLIBC_TUNABLES="${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1}"
-bench() { python3 -m pgkt_jax.bench.commands "$@"; }
+bench() { python3 -m pgkt_jax.commands.bench "$@"; }
 prior() { bench prior --people "$people" ${targets[@]+"${targets[@]}"} "$@"; }
 trained() { bench "$1" --people "$people" "${@:2}"; }
 nearest() { bench nearest --people "$people" ${targets[@]+"${targets[@]}"} "$@"; }

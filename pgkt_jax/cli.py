@@ -6,6 +6,7 @@ CONFIG is a Python file that holds one `CONFIG`, or its name in `configs/`. Ever
 line (`--data.people FOLDER --refine.steps 2000`), which needs tyro; without tyro the file is taken as it is.
 """
 
+import importlib
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -13,17 +14,8 @@ from pathlib import Path
 
 import jax
 
-from pgkt_jax.bench.commands import main as bench
+from pgkt_jax.commands import stages
 from pgkt_jax.config import Config, load_config
-from pgkt_jax.data.builders.build import main as build_data
-from pgkt_jax.experiments.command import main as tables
-from pgkt_jax.nets.pretrained.command import main as import_weights
-from pgkt_jax.stages import commands
-from pgkt_jax.stages.demo_command import main as demo
-from pgkt_jax.stages.explain_command import main as explain
-from pgkt_jax.stages.export_command import main as export
-from pgkt_jax.stages.predict_command import main as predict
-from pgkt_jax.stages.view_command import main as view
 from pgkt_jax.train import hosts
 from pgkt_jax.train.faults import leaving_on_sigterm
 
@@ -63,27 +55,25 @@ On several hosts, see launch/. --profile FIRST LAST traces those steps of every 
   pgkt refine paper_pascal --data.people my_people --out runs/mine --refine.prior skeleton
 """
 
-TOOLS: dict[str, Callable[[Sequence[str]], None]] = {
-    "build-data": build_data, "predict": predict, "explain": explain, "view": view, "demo": demo, "export": export,
-    "tables": tables, "bench": bench, "import-weights": import_weights,
-}  # fmt: skip
-"""Commands that take no config; each reads its own arguments."""
+TOOLS = ("build-data", "predict", "explain", "view", "demo", "export", "tables", "bench", "import-weights")
+"""Commands that take no config; each reads its own arguments, and is imported when it is asked for."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; wrong usage and bad input end in one sentence and exit status 2."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if arguments and arguments[0] in TOOLS:
-        return _checked(arguments[0], lambda: TOOLS[arguments[0]](arguments[1:]))
+        tool = importlib.import_module(f"pgkt_jax.commands.{arguments[0].replace('-', '_')}")
+        return _checked(arguments[0], lambda: tool.main(arguments[1:]))
     if {"--help", "-h"} & set(arguments[:2]):
         print(_usage())
         return 0
-    if len(arguments) < 2 or arguments[0] not in commands.COMMANDS:
-        unknown = arguments and arguments[0] not in commands.COMMANDS
+    if len(arguments) < 2 or arguments[0] not in stages.COMMANDS:
+        unknown = arguments and arguments[0] not in stages.COMMANDS
         print(_usage(), file=sys.stderr)
         print(f"pgkt: there is no command {arguments[0]!r}" if unknown else "pgkt: CONFIG is missing", file=sys.stderr)
         return 2
-    command = commands.COMMANDS[arguments[0]]
+    command = stages.COMMANDS[arguments[0]]
     return _checked(arguments[0], lambda: _run(command, arguments[1], arguments[2:]))
 
 
@@ -100,7 +90,7 @@ def _checked(name: str, run: Callable[[], None]) -> int:
 
 
 def _usage() -> str:
-    lines = (f"  {name:12}{(run.__doc__ or '')}" for name, run in commands.COMMANDS.items())
+    lines = (f"  {name:12}{(run.__doc__ or '')}" for name, run in stages.COMMANDS.items())
     return USAGE.format(commands="\n".join(lines))
 
 
@@ -129,7 +119,7 @@ def _run(command: Callable[[Config, Path], None], name: str, rest: list[str]) ->
     with leaving_on_sigterm():  # a training notes the signal and saves first
         if accepts_changes:
             if hosts.is_first():
-                commands.accept_changes(config, folder)
+                stages.accept_changes(config, folder)
             hosts.wait("changes are accepted")
         command(config, folder)
 

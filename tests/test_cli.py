@@ -12,12 +12,12 @@ import pytest
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
 from pgkt_jax import cli
+from pgkt_jax.commands import stages
 from pgkt_jax.config import Config, DataConfig, ParseConfig, RefineConfig
 from pgkt_jax.data.puppets import draw_puppet
 from pgkt_jax.data.writer import PeopleWriter
 from pgkt_jax.experiments.scales import SCALES
 from pgkt_jax.skeleton import PASCAL_PERSON
-from pgkt_jax.stages import commands
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
@@ -63,7 +63,7 @@ def call(place, monkeypatch):
 
     def call(*arguments):
         handed = []
-        monkeypatch.setitem(commands.COMMANDS, "refine", lambda *given: handed.append(given))
+        monkeypatch.setitem(stages.COMMANDS, "refine", lambda *given: handed.append(given))
         assert cli.main(["refine", *arguments]) == 0
         return handed[0]
 
@@ -85,7 +85,7 @@ def test_help_lists_every_command(capsys, arguments):
     assert cli.main(arguments) == 0
     printed = capsys.readouterr()
     assert printed.err == ""
-    for name in commands.COMMANDS:
+    for name in stages.COMMANDS:
         assert re.search(rf"^  {name} +\S", printed.out, re.MULTILINE)
 
 
@@ -195,7 +195,7 @@ def test_bad_input_ends_in_one_sentence_before_training(
     ],
 )
 def test_unknown_fields_and_values_are_named(place, monkeypatch, capsys, options, named):
-    monkeypatch.setitem(commands.COMMANDS, "refine", lambda *_: pytest.fail("the command ran"))
+    monkeypatch.setitem(stages.COMMANDS, "refine", lambda *_: pytest.fail("the command ran"))
     assert status_of(["refine", "tiny", "--out", "finished", *options]) == 2
     printed = capsys.readouterr().err
     assert named in printed
@@ -212,7 +212,7 @@ def test_a_loss_that_is_no_number_ends_in_a_sentence(place, monkeypatch, capsys)
     def diverge(*_):
         raise FloatingPointError("finished: the loss is nan at step 2; the last checkpoint is intact")
 
-    monkeypatch.setitem(commands.COMMANDS, "refine", diverge)
+    monkeypatch.setitem(stages.COMMANDS, "refine", diverge)
     assert cli.main(["refine", "tiny"]) == 2
     assert capsys.readouterr().err == (
         "pgkt refine: finished: the loss is nan at step 2; the last checkpoint is intact\n"
@@ -259,7 +259,7 @@ def test_every_config_loads_and_says_how_it_is_run(path, monkeypatch):
     for script in scripts:
         assert path.stem in (ROOT / script).read_text()
     for command, name in direct:
-        assert command in commands.COMMANDS
+        assert command in stages.COMMANDS
         assert name == path.stem
     assert "Hardware:" in docstring
 

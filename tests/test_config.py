@@ -30,7 +30,7 @@ def fields_read(module, owner):
         (RefineConfig, "stages/refine.py", "config"),
         (ParseConfig, "stages/parse.py", "config"),
         (Config, "stages/quickstart.py", "config"),
-        (Config, "stages/commands.py", "config"),
+        (Config, "commands/stages.py", "config"),
     ],
 )
 def test_every_field_is_read(config, module, owner):

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
+from pgkt_jax.commands import tables
 from pgkt_jax.config import Config, DataConfig
 from pgkt_jax.data.puppets import Puppets, draw_puppet
 from pgkt_jax.data.writer import PeopleWriter
-from pgkt_jax.experiments import command, paper, scales
+from pgkt_jax.experiments import paper, scales
 from pgkt_jax.experiments.judge import gap_closed, judge
 from pgkt_jax.experiments.noise import noisy
 from pgkt_jax.experiments.outcome import Outcome
@@ -215,7 +216,7 @@ def run(request, people, tmp_path_factory):
     arguments = [request.param, "--data", str(people), "--labels", "6", "--out", str(out)]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
-        command.main(arguments)
+        tables.main(arguments)
     return SimpleNamespace(out=out, arguments=arguments, csv=out / f"{request.param}.csv")
 
 
@@ -259,7 +260,7 @@ def test_a_second_run_trains_nothing_and_finds_the_same(run, monkeypatch, lost):
     if lost == "scores":
         for path in (run.out / "scores").iterdir():
             path.unlink()
-    command.main(run.arguments)
+    tables.main(run.arguments)
     assert run.csv.read_bytes() == before
 
 
@@ -276,5 +277,5 @@ def test_a_second_run_trains_nothing_and_finds_the_same(run, monkeypatch, lost):
 def test_what_is_wrong_is_said_before_anything_is_trained(people, tmp_path, monkeypatch, arguments, sentence):
     monkeypatch.chdir(ROOT)
     with pytest.raises(ValueError, match=sentence):
-        command.main([*arguments, "--data", str(people), "--out", str(tmp_path)])
+        tables.main([*arguments, "--data", str(people), "--out", str(tmp_path)])
     assert not (tmp_path / "runs").exists()

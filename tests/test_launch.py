@@ -11,7 +11,7 @@ import pytest
 
 from pgkt_jax import cli
 from pgkt_jax.cli import TOOLS
-from pgkt_jax.stages.commands import COMMANDS
+from pgkt_jax.commands.stages import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = [*sorted((ROOT / "launch").glob("*.sh")), ROOT / ".ci" / "run"]

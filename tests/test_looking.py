@@ -26,7 +26,7 @@ CONFIG = RefineConfig(k=2, n=4, method="exact")
 def place(tmp_path, monkeypatch):
     """A current folder in which the data set `puppets` is small."""
     for command in ("view", "explain"):
-        monkeypatch.setattr(f"pgkt_jax.stages.{command}_command.open_people", lambda _: SMALL)
+        monkeypatch.setattr(f"pgkt_jax.commands.{command}.open_people", lambda _: SMALL)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -118,7 +118,7 @@ def test_a_bank_shows_masks_and_joints_where_they_were(teachers):
 
 def test_explain_without_a_run_ends_at_the_prior(place, monkeypatch):
     # What the tests above have compiled serves this one.
-    monkeypatch.setattr("pgkt_jax.stages.explain_command.RefineConfig", partial(RefineConfig, method="exact"))
+    monkeypatch.setattr("pgkt_jax.commands.explain.RefineConfig", partial(RefineConfig, method="exact"))
     assert cli.main(["explain", "train/1", "--people", "puppets", "--k", "2", "--n", "4", "--out", "why.html"]) == 0
     assert [path.name for path in place.iterdir()] == ["why.html"]
     page = (place / "why.html").read_text()

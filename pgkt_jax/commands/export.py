@@ -4,7 +4,6 @@ The file is StableHLO (`jax.export`): weights, pose bank, resizing and the way b
 of the images are open. It runs on this version of JAX and later ones, where flatbuffers is installed.
 """
 
-import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import jax
 
+from pgkt_jax.commands.arguments import Arguments
 from pgkt_jax.data import files
 from pgkt_jax.stages.export import PLATFORMS, exported
 from pgkt_jax.stages.parse import PARSERS
@@ -51,9 +51,7 @@ def main(arguments: Sequence[str]) -> None:
     Raises:
         ValueError: the run holds no such network, or a file is there already; said before anything is loaded.
     """
-    parser = argparse.ArgumentParser(
-        "pgkt export", description=__doc__, epilog=GUIDE, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Arguments("pgkt export", description=__doc__, guide=GUIDE, example="pgkt export runs/quickstart")
     parser.add_argument("run", type=Path, help="the folder of a run, or of one training in it")
     parser.add_argument("--net", choices=("parser", "refiner"), help="which, where the run has both (default: parser)")
     parser.add_argument("--out", type=Path, help="the file (default: parser.stablehlo or refiner.stablehlo)")

@@ -9,6 +9,14 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, get_args
 
+from pgkt_jax.commands.arguments import Arguments
+
+GUIDE = """\
+examples
+  pgkt bench prior --help
+  pgkt bench prior --people my_people --batch 32 --size 256 256
+"""
+
 
 def main(arguments: Sequence[str]) -> None:
     """Runs one benchmark.
@@ -16,7 +24,7 @@ def main(arguments: Sequence[str]) -> None:
     Raises:
         ValueError: a setting or a file is wrong.
     """
-    parser = argparse.ArgumentParser("pgkt bench", description=__doc__)
+    parser = Arguments("pgkt bench", description=__doc__, guide=GUIDE, example="pgkt bench prior --batch 32")
     parser.add_argument("name", choices=["prior", "nearest", "step", "refine", "parse", "synthesize", "scaling"])
     # Only the chosen one is imported: some want the packages of training, others do not.
     chosen = importlib.import_module(f"pgkt_jax.bench.{parser.parse_known_args(arguments[:1])[0].name}")
@@ -43,4 +51,7 @@ def _reads(default: Any, kind: Any) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except ValueError as error:
+        sys.exit(f"pgkt bench: {error}")

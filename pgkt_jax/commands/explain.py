@@ -12,7 +12,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from pgkt_jax.arguments import Arguments
+from pgkt_jax.commands.arguments import Arguments
 from pgkt_jax.config import RefineConfig
 from pgkt_jax.data.person import Person
 from pgkt_jax.data.readers.people import cropped, has_limb, read_image

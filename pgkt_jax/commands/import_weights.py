@@ -2,15 +2,22 @@
 
 Reads torchvision's vgg16, resnet101 and convnext_tiny (.pth or .safetensors), Caffe's vgg16_20M and
 deeplab_aspp_resnet101 (.caffemodel), TensorFlow's DeepLab-ResNet (.npy) and pix2pix's net_G (.pth, for
-`--refine.weights`), and says of every tensor what became of it. Read by argparse: a bare GPU host has no tyro.
+`--refine.weights`), and says of every tensor what became of it.
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from pgkt_jax.commands.arguments import Arguments
 from pgkt_jax.nets.pretrained.names import DIALECTS
 from pgkt_jax.nets.pretrained.transfer import import_weights
+
+EXAMPLE = "pgkt import-weights vgg16.pth --net vgg --out vgg.safetensors"
+GUIDE = f"""\
+examples
+  {EXAMPLE}
+  pgkt import-weights net_G.pth --net unet
+"""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -19,7 +26,7 @@ def main(arguments: Sequence[str]) -> None:
     Raises:
         ValueError: the file is broken or of another kind, or a tensor is missing or of another shape.
     """
-    parser = argparse.ArgumentParser("pgkt import-weights", description=__doc__)
+    parser = Arguments("pgkt import-weights", description=__doc__, guide=GUIDE, example=EXAMPLE)
     parser.add_argument("file", type=Path)
     parser.add_argument("--net", required=True, choices=DIALECTS, help="the network they are for")
     parser.add_argument("--out", type=Path, help="where ours go; FILE with the suffix .NAME.safetensors by default")

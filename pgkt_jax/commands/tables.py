@@ -6,14 +6,15 @@ and its figures are no evidence; cpu and paper start from configs/quickstart_fol
 quickstart_puppets.py) and configs/paper_pascal.py.
 """
 
-import argparse
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import jax
 
+from pgkt_jax.commands.arguments import Arguments
 from pgkt_jax.data.puppets import Puppets
 from pgkt_jax.data.sources import open_people
 from pgkt_jax.data.writer import PeopleWriter
@@ -24,6 +25,12 @@ from pgkt_jax.experiments.runner import Runner, Score, device
 from pgkt_jax.experiments.scales import SCALES, Scale, base_config, networks
 from pgkt_jax.experiments.tables import EXPERIMENTS, Experiment, Setup
 from pgkt_jax.report.table import format_table
+
+GUIDE = """\
+examples
+  pgkt tables --scale smoke
+  pgkt tables table1 table2 --data my_people --labels 25 --scale cpu --seeds 3
+"""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -59,10 +66,8 @@ def main(arguments: Sequence[str]) -> None:
     print(f"{lead[0]}\n{chosen.out / 'tables.html'}")
 
 
-def _read(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        "pgkt tables", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def _read(arguments: Sequence[str]) -> Namespace:
+    parser = Arguments("pgkt tables", description=__doc__, guide=GUIDE, example="pgkt tables table2 --scale smoke")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(EXPERIMENTS)}; all of them by default")
     parser.add_argument("--data", default="puppets", help="as --data.people of a config")
     parser.add_argument("--poses", nargs="+", default=(), metavar="DATA", help="more people with keypoints only")
@@ -77,11 +82,11 @@ def _read(arguments: Sequence[str]) -> argparse.Namespace:
     chosen = parser.parse_args(arguments)
     unknown = [name for name in chosen.names if name not in EXPERIMENTS]
     if unknown:
-        raise ValueError(f"there is no experiment {unknown[0]!r}; there are {', '.join(EXPERIMENTS)}")
+        parser.error(f"there is no experiment {unknown[0]!r}; there are {', '.join(EXPERIMENTS)}")
     return chosen
 
 
-def _setup(chosen: argparse.Namespace, scale: Scale) -> Setup:
+def _setup(chosen: Namespace, scale: Scale) -> Setup:
     base = base_config(scale, chosen.data, config=chosen.config)
     base = replace(base, data=replace(base.data, poses=tuple(chosen.poses), labels=chosen.labels))
     train = open_people(chosen.data).splits.get("train", 0)

@@ -1,12 +1,12 @@
 """`pgkt demo RUN_OR_DATA [--out FILE.html] [--people N]`: the part-level prior as a page to play with."""
 
-import argparse
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
+from pgkt_jax.commands.arguments import Arguments
 from pgkt_jax.data.person import Person
 from pgkt_jax.data.sources import open_people, reduced
 from pgkt_jax.prior import PoseBank
@@ -32,9 +32,7 @@ def main(arguments: Sequence[str]) -> None:
     Raises:
         ValueError: the run or the data are missing or wrong, or nobody in them has a label map.
     """
-    parser = argparse.ArgumentParser(
-        "pgkt demo", description=__doc__, epilog=GUIDE, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Arguments("pgkt demo", description=__doc__, guide=GUIDE, example="pgkt demo runs/quickstart")
     parser.add_argument(
         "people_of", metavar="RUN_OR_DATA", nargs="?", default="puppets",
         help="the folder of a run, or any data set, as for --data.people (default: puppets)",

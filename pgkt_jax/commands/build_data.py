@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+from pgkt_jax.commands.arguments import Arguments
 from pgkt_jax.data.puppet_animals import PuppetAnimals
 from pgkt_jax.data.puppets import Puppets
 from pgkt_jax.data.readers.coco_poses import read_coco_poses
@@ -41,17 +42,25 @@ READERS: dict[str, Callable[..., Source]] = {
 """What `pgkt build-data` knows: name -> reader of a folder; its keyword arguments become options."""
 
 
+EXAMPLE = "pgkt build-data pascal_person_part --manual-dir VOCdevkit --out data/pascal"
+GUIDE = f"""\
+examples
+  {EXAMPLE}
+  pgkt build-data puppets --out data/puppets --people-folder
+"""
+
+
 def main(arguments: Sequence[str]) -> None:
     """Builds one data set.
 
     Raises:
         ValueError: files are missing or wrong, or the folder holds a data set already.
     """
-    parser = argparse.ArgumentParser("pgkt build-data", description=__doc__)
+    parser = Arguments("pgkt build-data", description=__doc__, guide=GUIDE, example=EXAMPLE)
     parser.add_argument("name", choices=READERS)
     reader = READERS[parser.parse_known_args(arguments[:1])[0].name]
-    parser.description, parser.formatter_class = reader.__doc__, argparse.RawDescriptionHelpFormatter
-    parser.epilog = vars(inspect.getmodule(reader)).get("GUIDE")
+    parser.description = reader.__doc__
+    parser.epilog = vars(inspect.getmodule(reader)).get("GUIDE", GUIDE)
     parser.add_argument("--manual-dir", type=Path, default=Path(), help="the folder of what you fetched")
     parser.add_argument("--out", type=Path, required=True, help="where the result goes")
     parser.add_argument("--people-folder", action="store_true", help="write a people folder, not ArrayRecord")

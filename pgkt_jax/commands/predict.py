@@ -4,7 +4,6 @@ With poses, everybody is cut out and labelled by the run's refinement network; w
 by its parsing network.
 """
 
-import argparse
 import colorsys
 import io
 import json
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from pgkt_jax.commands.arguments import Arguments
 from pgkt_jax.data import files, pictures
 from pgkt_jax.report.figures import draw_joints, overlay
 from pgkt_jax.skeleton import PASCAL_PERSON, Skeleton
@@ -32,7 +32,8 @@ from pgkt_jax.stages.photographs import (
 from pgkt_jax.stages.predict import Parser, Refiner
 from pgkt_jax.train.log import Progress
 
-GUIDE = """\
+EXAMPLE = "pgkt predict holiday/*.jpg --run runs/quickstart"
+GUIDE = f"""\
 what is written to --out, for a photograph NAME.jpg
   NAME.labels.png         class ids, as indices of a palette: 0 background, the others are named at the end
   NAME.overlay.jpg        the labels, and the poses, over the photograph
@@ -41,7 +42,7 @@ what is written to --out, for a photograph NAME.jpg
   people.jsonl            a line a person: image, instance, box, pixels and confidence of every class (with --poses)
 
 examples
-  pgkt predict holiday/*.jpg --run runs/quickstart
+  {EXAMPLE}
   pgkt predict holiday --run runs/quickstart --poses alphapose-results.json --out labelled
 """
 
@@ -52,9 +53,7 @@ def main(arguments: Sequence[str]) -> None:
     Raises:
         ValueError: a photograph, the poses or the run are missing or wrong; said before anything is labelled.
     """
-    parser = argparse.ArgumentParser(
-        "pgkt predict", description=__doc__, epilog=GUIDE, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Arguments("pgkt predict", description=__doc__, guide=GUIDE, example=EXAMPLE)
     parser.add_argument("photographs", nargs="+", help="JPEG or PNG files, folders of them, or globs")
     parser.add_argument("--run", type=Path, required=True, help="the folder of a run, or of one training in it")
     parser.add_argument("--poses", type=Path, help="COCO, AlphaPose, OpenPose (a folder), MediaPipe or CSV")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pgkt_jax.arguments import Arguments
+from pgkt_jax.commands.arguments import Arguments
 from pgkt_jax.data.person import Person
 from pgkt_jax.data.sides import crossed_parts
 from pgkt_jax.data.sources import open_people
