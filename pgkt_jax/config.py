@@ -92,6 +92,7 @@ class ParseConfig:
         zoom, shift, stretch, mirror, color: random variation of the view, see `train.views`.
         turn: the view is turned by up to so many degrees.
         erase: a random rectangle of the view is blotted out, its sides up to this share of the view's; 0: none.
+        calm_from: after this share of the steps stretch, turn, erase and color fall linearly to zero; 1: never.
         backbone: the network below; the paper's is `vgg` and, for its best scores, `resnet101`.
         head: `attention` to scale (paper), or one scale: `aspp` (DeepLabv2), a `plain` classifier (DeepLab-LargeFOV),
             or `subpixel`, a classifier of 2 x 2 pixels a feature, for `small`.
@@ -119,6 +120,7 @@ class ParseConfig:
     erase: float = 0.0
     mirror: bool = True
     color: float = 0.0
+    calm_from: float = 1.0
     backbone: BackboneName = "small"
     head: HeadName = "attention"
     width: int | None = None

@@ -25,4 +25,7 @@ Leaf = Any
 Side = Any
 """A length in pixels or in people: an int, or one that `jax.export` leaves open."""
 
-__all__ = ["Array", "Bool", "Float", "Int", "Key", "Leaf", "Side", "UInt8", "UInt32"]
+Scalar = float | Float[Array, ""]
+"""A number, traced or not."""
+
+__all__ = ["Array", "Bool", "Float", "Int", "Key", "Leaf", "Scalar", "Side", "UInt8", "UInt32"]

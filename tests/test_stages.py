@@ -16,6 +16,7 @@ import optax
 import pytest
 from flax import nnx
 
+from pgkt_jax.commands import stages
 from pgkt_jax.config import Config, DataConfig, ParseConfig, RefineConfig
 from pgkt_jax.data.batch import stack_people, take
 from pgkt_jax.data.folder import read_people_folder
@@ -24,7 +25,7 @@ from pgkt_jax.data.sources import open_people, read_splits
 from pgkt_jax.data.writer import PeopleWriter
 from pgkt_jax.prior import nearest_poses
 from pgkt_jax.skeleton import PASCAL_PERSON
-from pgkt_jax.stages import commands, parse, quickstart, refine
+from pgkt_jax.stages import parse, quickstart, refine
 from pgkt_jax.stages.refine import network_input, refine_step, refinement_network, train_refinement
 from pgkt_jax.stages.synthesize import SPLIT, digest, parts_of_classes, synthesize
 from pgkt_jax.train.state import TrainState
@@ -201,6 +202,28 @@ def test_a_step_in_parts_updates_alike(run):
         parse.train_parsing(dataclasses.replace(whole, accumulate=3), [], run.splits, run.folder / "parse-full")
 
 
+def test_views_calm_down_to_zoom_and_mirror_alone(run):
+    plain = ParseConfig(size=(48, 32), zoom=(0.9, 1.3), steps=8, calm_from=0.5)
+    lively = dataclasses.replace(plain, stretch=0.2, turn=15.0, erase=0.5, color=0.4)
+    strengths = [float(parse.view_strength(lively, jnp.int32(step))) for step in range(8)]
+    assert strengths == [1, 1, 1, 1, 1, 0.75, 0.5, 0.25]
+    always = dataclasses.replace(lively, calm_from=1.0)
+    assert all(parse.view_strength(always, jnp.int32(step)) == 1 for step in range(8))
+
+    batch = jax.tree.map(jnp.asarray, stack_people(run.splits.labelled[:1], run.splits.canvas))
+    person, key = jax.tree.map(lambda x: x[0], batch), jax.random.key(0)
+
+    def seen(config, strength):
+        image, classes = parse.training_view(config, PASCAL_PERSON, person, key, (24, 16), strength=strength)
+        return np.asarray(image), np.asarray(classes)
+
+    (calm, calm_classes), (expected, expected_classes) = seen(lively, 0.0), seen(plain, 1.0)
+    np.testing.assert_allclose(calm, expected, atol=1e-5)
+    np.testing.assert_array_equal(calm_classes, expected_classes)
+    half, full = (np.abs(seen(lively, strength)[0] - expected).mean() for strength in (0.5, 1.0))
+    assert 0 < half < full
+
+
 def test_a_training_starts_from_the_network_of_a_run(run, capsys):
     state = parse._fresh(dataclasses.replace(run.config.parse, seed=1), PASCAL_PERSON, weights=str(run.folder))
     trained = parse.trained_parser(run.config.parse, PASCAL_PERSON, run.folder / "parse-semi")
@@ -232,7 +255,7 @@ def test_other_people_in_a_finished_folder_are_refused_and_nothing_is_lost(run):
 
 
 def test_evaluate_repeats_the_row_of_the_parsing_network_and_prints_its_settings(run, capsys):
-    commands.COMMANDS["evaluate"](run.config, run.folder)
+    stages.COMMANDS["evaluate"](run.config, run.folder)
     (row,) = json.loads((run.folder / "evaluation.json").read_text())["rows"]
     semi = next(row for row in run.document["rows"] if row["name"] == "parsing, semi")
     assert (row["miou"], row["iou"]) == (semi["miou"], semi["iou"])
@@ -244,7 +267,7 @@ def test_evaluate_repeats_the_row_of_the_parsing_network_and_prints_its_settings
 
 def test_evaluate_trains_nothing(run, tmp_path):
     with pytest.raises(ValueError, match="no trained parsing network"):
-        commands.COMMANDS["evaluate"](run.config, tmp_path)
+        stages.COMMANDS["evaluate"](run.config, tmp_path)
     assert not any(tmp_path.iterdir())
 
 
@@ -254,13 +277,13 @@ def test_priors_are_scored_for_the_ks_of_table_2(run, tmp_path, capsys):
         data=dataclasses.replace(run.config.data, labels=7, all_visible=True),
         refine=dataclasses.replace(run.config.refine, method="exact"),  # compiles four times as fast
     )
-    commands.COMMANDS["priors"](config, tmp_path)
+    stages.COMMANDS["priors"](config, tmp_path)
     rows = {row["name"]: row for row in json.loads((tmp_path / "priors.json").read_text())["rows"]}
     assert list(rows) == ["sticks", *(f"part-level prior, k = {k}" for k in (1, 3, 5, 7))]
     printed = capsys.readouterr().out
     assert all(name in printed for name in rows)
     with pytest.raises(ValueError, match="priors of 7 people want as many labelled people, not 5"):
-        commands.COMMANDS["priors"](run.config, tmp_path / "few")
+        stages.COMMANDS["priors"](run.config, tmp_path / "few")
 
 
 # --- Synthesis ------------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ from pgkt_jax.train.views import (
     turn,
     turn_classes,
 )
-from pgkt_jax.typing import Array, Float, Key, UInt8
+from pgkt_jax.typing import Array, Float, Int, Key, Scalar, UInt8
 
 PARSERS = ("parse-semi", "parse-full", "parse-all")
 """The parsing networks of a run folder, in the order in which they are looked for."""
@@ -68,30 +68,59 @@ def parsing_loss(logits: Logits, classes: UInt8[Array, "B h w"]) -> Float[Array,
     return sum((cross_entropy(scale, classes) for scale in logits.scales), cross_entropy(logits.fused, classes))
 
 
+def training_view(
+    config: ParseConfig,
+    skeleton: Skeleton,
+    person: People,
+    key: Key[Array, ""],
+    grid: tuple[int, int],
+    *,
+    strength: Scalar = 1.0,
+) -> tuple[Float[Array, "H W 3"], UInt8[Array, "h w"]]:
+    """A random view of one person, as `config` has it: the image in -1..1, and the classes at `grid`, `IGNORE` outside.
+
+    Args:
+        config, skeleton: say how.
+        person: one row of a batch.
+        key: one random key.
+        grid: (h, w) of the logits.
+        strength: of stretch, turn, erase and color, 1 in full.
+    """
+    box_key, color_key, turn_key, erase_key = jax.random.split(key, 4)
+    box = jittered_box(
+        box_key, fitted_box(person.sizes, config.size), config.zoom, shift=config.shift,
+        stretch=strength * config.stretch, mirror=config.mirror,
+    )  # fmt: skip
+    image = see(person.images, person.sizes, box, config.size)
+    classes = see_classes(person.label_maps, box, grid, skeleton)
+    if config.turn:
+        angle = strength * jnp.deg2rad(jax.random.uniform(turn_key, minval=-config.turn, maxval=config.turn))
+        image, classes = turn(image, angle), turn_classes(classes, angle)
+    if config.erase:
+        hole = random_rectangle(erase_key, strength * config.erase)
+        image = jnp.where(beyond(hole, config.size)[..., None], image, 0)
+        classes = jnp.where(beyond(hole, grid), classes, jnp.uint8(IGNORE))
+    if config.color:
+        image = color_jitter(color_key, image, strength * config.color)
+    return image, classes
+
+
+def view_strength(config: ParseConfig, step: Int[Array, ""]) -> Float[Array, ""]:
+    """How strongly views vary at a step: 1 until the share `calm_from` of the steps, then on a line to 0 at the end."""
+    left = 1 - step.astype(jnp.float32) / config.steps
+    return jnp.minimum(1, left / max(1 - config.calm_from, 1 / config.steps))
+
+
 def parse_step(config: ParseConfig, skeleton: Skeleton) -> Any:
     """The training step: fresh views of every sample, one update by `parsing_loss`. Pure; jit it."""
-
-    def view(person: People, key: Key[Array, ""], grid: tuple[int, int]) -> tuple[Array, Array]:
-        box_key, color_key, turn_key, erase_key = jax.random.split(key, 4)
-        box = fitted_box(person.sizes, config.size)
-        box = jittered_box(box_key, box, config.zoom, shift=config.shift, stretch=config.stretch, mirror=config.mirror)
-        image = see(person.images, person.sizes, box, config.size)
-        classes = see_classes(person.label_maps, box, grid, skeleton)
-        if config.turn:
-            angle = jnp.deg2rad(jax.random.uniform(turn_key, minval=-config.turn, maxval=config.turn))
-            image, classes = turn(image, angle), turn_classes(classes, angle)
-        if config.erase:
-            hole = random_rectangle(erase_key, config.erase)
-            image = jnp.where(beyond(hole, config.size)[..., None], image, 0)
-            classes = jnp.where(beyond(hole, grid), classes, jnp.uint8(IGNORE))
-        return color_jitter(color_key, image, config.color), classes
 
     def step(state: TrainState, _: None, batch: People) -> tuple[TrainState, dict[str, jax.Array]]:
         keys = state.sample_keys(batch.size)
         view_keys, dropout_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
         shape = (batch.size, *config.size, 3)
         grid = jax.eval_shape(state.network(), jax.ShapeDtypeStruct(shape, jnp.float32)).fused.shape[1:3]
-        images, classes = jax.vmap(view, (0, 0, None))(batch, view_keys, grid)
+        view = partial(training_view, config, skeleton, grid=grid, strength=view_strength(config, state.step))
+        images, classes = jax.vmap(view)(batch, view_keys)
 
         def loss(params: Any, images: Array, dropout_keys: Array, classes: Array) -> jax.Array:
             return parsing_loss(state.network(params)(images, dropout_keys), classes)

@@ -98,7 +98,9 @@ def refine_step(config: RefineConfig, network_input: Callable[..., Array] = netw
     def view(bank: Any, person: People, key: Key[Array, ""]) -> tuple[Array, Array]:
         box_key, color_key, prior_key = jax.random.split(key, 3)
         box = jittered_box(box_key, whole_box(person.sizes), config.zoom, mirror=config.mirror)
-        image = color_jitter(color_key, see(person.images, person.sizes, box, config.size), config.color)
+        image = see(person.images, person.sizes, box, config.size)
+        if config.color:
+            image = color_jitter(color_key, image, config.color)
         seen = network_input(
             config, bank, image, person.joints, person.visible, box, key=prior_key, exclude=person.bank_rows
         )

@@ -11,7 +11,7 @@ from jax.scipy.ndimage import map_coordinates
 
 from pgkt_jax.geometry import box_pixels, crop_image, crop_label_map
 from pgkt_jax.skeleton import IGNORE, Skeleton
-from pgkt_jax.typing import Array, Bool, Float, Int, Key, Side, UInt8
+from pgkt_jax.typing import Array, Bool, Float, Int, Key, Scalar, Side, UInt8
 
 
 def whole_box(size: Int[Array, "2"]) -> Float[Array, "4"]:
@@ -35,7 +35,7 @@ def jittered_box(
     zoom: tuple[float, float],
     *,
     shift: float = 1.0,
-    stretch: float = 0.0,
+    stretch: Scalar = 0.0,
     mirror: bool = True,
 ) -> Float[Array, "4"]:
     """A random box in place of `box`: zoomed, moved, stretched, and with probability one half mirrored.
@@ -66,7 +66,7 @@ def jittered_box(
     return jnp.stack([x0, start[1], x1, end[1]])
 
 
-def color_jitter(key: Key[Array, ""], image: Float[Array, "H W 3"], strength: float) -> Float[Array, "H W 3"]:
+def color_jitter(key: Key[Array, ""], image: Float[Array, "H W 3"], strength: Scalar) -> Float[Array, "H W 3"]:
     """Random colours for an image in -1..1: contrast, brightness, cast, mixed channels (hue, saturation) and gamma.
 
     Args:
@@ -74,8 +74,6 @@ def color_jitter(key: Key[Array, ""], image: Float[Array, "H W 3"], strength: fl
         image: the image.
         strength: how far each may go; 0 leaves the image as it is.
     """
-    if not strength:
-        return image
     keys = jax.random.split(key, 5)
 
     def draw(key: Key[Array, ""], *shape: int) -> Array:
@@ -114,11 +112,11 @@ def turn_classes(classes: UInt8[Array, "H W"], angle: Float[Array, ""]) -> UInt8
     return nearest.astype(jnp.uint8)
 
 
-def random_rectangle(key: Key[Array, ""], largest: float) -> Float[Array, "4"]:
-    """A rectangle (x0, y0, x1, y1) in shares of a view: its middle anywhere, its sides .1 to `largest`."""
+def random_rectangle(key: Key[Array, ""], largest: Scalar) -> Float[Array, "4"]:
+    """A rectangle (x0, y0, x1, y1) in shares of a view: its middle anywhere, its sides .2 to 1 of `largest`."""
     middle_key, sides_key = jax.random.split(key)
     middle = jax.random.uniform(middle_key, (2,))
-    half = jax.random.uniform(sides_key, (2,), minval=0.1, maxval=largest) / 2
+    half = largest * jax.random.uniform(sides_key, (2,), minval=0.2) / 2
     return jnp.concatenate([middle - half, middle + half])
 
 
