@@ -92,7 +92,8 @@ def test_a_host_with_jax_flax_optax_and_numpy_alone_gets_stick_people():
 
         sys.meta_path.insert(0, Missing())
         import numpy as np
-        from pgkt_jax.bench import commands, nearest, parse, people, prior, refine, step, synthesize
+        from pgkt_jax.bench import nearest, parse, people, prior, refine, step, synthesize
+        from pgkt_jax.commands import bench
 
         drawn = people.open_people("puppets").split("train")[3]
         assert set(np.unique(drawn.label_map)) == set(range(11)), np.unique(drawn.label_map)
