@@ -26,7 +26,8 @@ CONFIG = Config(
         learning_rate=1e-3, decay_from=0.5, batch=8, steps=600, every=200,
     ),
     parse=ParseConfig(
-        size=(128, 96), zoom=(0.9, 1.3), stretch=0.2, turn=15.0, color=0.4, calm_from=0.5, head="subpixel", mirror_test=True,
+        size=(128, 96), zoom=(0.9, 1.3), stretch=0.2, turn=15.0, color=0.4, calm_from=0.5,
+        head="subpixel", mirror_test=True,
         optimizer="adam", learning_rate=3e-3, weight_decay=0.0, decay_from=0.5, batch=8, steps=2400, every=400,
     ),
 )  # fmt: skip

@@ -30,6 +30,7 @@ from pgkt_jax.train import hosts
 from pgkt_jax.train.faults import Stopped
 from pgkt_jax.train.loop import Resident, Streamed, fit
 from pgkt_jax.train.state import TrainState
+from pgkt_jax.train.watch import Validation
 
 CANVAS, BATCH, STEPS, EVERY = (3, 4), 8, 20, 4
 rng = np.random.default_rng(0)
@@ -71,7 +72,7 @@ def train(folder, data, steps=STEPS, pause=lambda state: None):
     def evaluate(state):
         pause(state)
         mine = stack_share(PEOPLE[:5], CANVAS)
-        return {"miou": score_people(mine.label_maps // 2, mine, PASCAL_PERSON)["miou"]}
+        return Validation(score_people(mine.label_maps // 2, mine, PASCAL_PERSON)["miou"])
 
     state = TrainState.create(Network(), optax.adam(0.01), seed=1)
     return fit(

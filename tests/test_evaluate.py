@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from pgkt_jax.data.batch import stack_people
+from pgkt_jax.data.pictures import decode_image
 from pgkt_jax.data.puppets import draw_puppet
 from pgkt_jax.skeleton import IGNORE, PASCAL_PERSON
-from pgkt_jax.stages.evaluate import BATCH, masks_to_labels, predict, score_people, write_results
+from pgkt_jax.stages.evaluate import BATCH, SHOWN, masks_to_labels, predict, samples, score_people, write_results
 from pgkt_jax.train.metrics import confusion_matrix, score
 
 SIZE = (32, 24)
@@ -32,6 +33,21 @@ def test_masks_are_interpolated_before_they_are_decided():
     labels = masks_to_labels(masks, jnp.array([[-0.5, -0.5, 7.5, 0.5]]), (1, 8), masks=True)
     at = (np.arange(8) + 0.5) / 4 - 0.5
     np.testing.assert_array_equal(labels[0, 0], np.interp(at, [0, 1], [0.9, 0]) >= 0.5)
+
+
+def test_samples_show_photograph_labels_and_truth_of_the_first_people():
+    people = stack_people([draw_puppet(row, size=SIZE) for row in range(SHOWN + 1)], (40, 40))
+    truth = PASCAL_PERSON.class_lut[people.label_maps]
+    sheet = decode_image(samples(truth, people, PASCAL_PERSON))
+    picture = 144  # the width at a height of 192
+    assert sheet.shape[1] == 4 + 3 * (picture + 4)
+    photograph, labels, expected = (sheet[24:, left : left + picture].astype(int) for left in (4, 152, 300))
+    np.testing.assert_array_equal(labels, expected)
+    assert np.abs(labels - photograph).mean() > 1
+    others = np.where(np.arange(SHOWN + 1)[:, None, None] < SHOWN, truth, 0)
+    assert samples(others, people, PASCAL_PERSON) == samples(truth, people, PASCAL_PERSON)
+    assert samples(np.zeros_like(truth), people, PASCAL_PERSON) != samples(truth, people, PASCAL_PERSON)
+    assert samples(truth[:0], people, PASCAL_PERSON) is None
 
 
 def test_predict_keeps_the_order_and_compiles_one_batch_size():

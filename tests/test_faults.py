@@ -31,6 +31,7 @@ from pgkt_jax.train.faults import Stopped
 from pgkt_jax.train.identity import accept_config
 from pgkt_jax.train.log import read_metrics
 from pgkt_jax.train.loop import Resident
+from pgkt_jax.train.watch import Validation
 
 # Where one array of a checkpoint cannot be read, orbax closes the event loop that others still report to.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -73,7 +74,7 @@ def test_sigterm_saves_at_once_and_the_run_goes_on_bitwise(whole, tmp_path, caps
     def tell(state):
         if int(state.step) == 2:
             os.kill(os.getpid(), signal.SIGTERM)
-        return {"miou": 0.5}
+        return Validation(0.5)
 
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(Stopped) as caught:
@@ -89,7 +90,7 @@ def test_sigterm_while_the_end_is_scored_is_obeyed(tmp_path):
     def tell(state):
         if int(state.step) == STEPS:
             os.kill(os.getpid(), signal.SIGTERM)
-        return {"miou": 0.5}
+        return Validation(0.5)
 
     with pytest.raises(Stopped):
         train(tmp_path, evaluate=tell)
@@ -203,7 +204,7 @@ def failing_at(step, fault, folder):
             while not (folder / "checkpoints" / "2").exists() and time.monotonic() < began + 60:
                 time.sleep(0.01)
             fault()
-        return {"miou": 0.5}
+        return Validation(0.5)
 
     return evaluate
 

@@ -18,6 +18,7 @@ import pytest
 
 from pgkt_jax.data.folder import read_people_folder
 from pgkt_jax.data.order import batch_rows
+from pgkt_jax.data.pictures import encode_png
 from pgkt_jax.train import hosts
 from pgkt_jax.train.events import EventFile, crc32c
 from pgkt_jax.train.log import read_metrics
@@ -214,13 +215,18 @@ def test_event_files_read_back_in_tensorboard(tmp_path):
     loader = pytest.importorskip("tensorboard.backend.event_processing.event_file_loader")
     events = EventFile(tmp_path, 300)
     events.write(400, loss=1.5, miou=0.25)
+    png = encode_png(np.full((20, 300, 3), 7, np.uint8))
+    events.write_picture(400, "predictions", png)
     events.close()
     (path,) = tmp_path.iterdir()
-    version, restart, numbers = loader.LegacyEventFileLoader(str(path)).Load()
+    version, restart, numbers, picture = loader.LegacyEventFileLoader(str(path)).Load()
     assert version.file_version == "brain.Event:2"
     assert (restart.step, restart.session_log.status) == (301, restart.session_log.START)
     assert numbers.step == 400
     assert [(value.tag, value.simple_value) for value in numbers.summary.value] == [("loss", 1.5), ("miou", 0.25)]
+    (shown,) = picture.summary.value
+    assert (picture.step, shown.tag, shown.image.encoded_image_string) == (400, "predictions", png)
+    assert (shown.image.height, shown.image.width, shown.image.colorspace) == (20, 300, 3)
     assert abs(numbers.wall_time - time.time()) < 60
 
 

@@ -26,6 +26,7 @@ from pgkt_jax.train.metrics import confusion_matrix, score
 from pgkt_jax.train.optim import adam, sgd
 from pgkt_jax.train.sharding import data_mesh, split
 from pgkt_jax.train.state import TrainState
+from pgkt_jax.train.watch import Validation
 
 rng = np.random.default_rng(0)
 
@@ -228,7 +229,7 @@ def train(
     def score(state):
         if int(state.step) == kill_at:
             raise Killed
-        return {"miou": (scores or {}).get(int(state.step), 0.5)}
+        return Validation((scores or {}).get(int(state.step), 0.5))
 
     data = data or Resident(stack_people(TINY_PEOPLE, (3, 4)), BATCH, seed=3)
     return fit(

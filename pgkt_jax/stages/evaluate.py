@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,21 @@ import numpy as np
 from pgkt_jax.data.batch import People, stack_people, take
 from pgkt_jax.data.files import write_atomically
 from pgkt_jax.data.person import Person
+from pgkt_jax.data.splits import Splits
 from pgkt_jax.prior import label_of_prior
 from pgkt_jax.skeleton import Skeleton
 from pgkt_jax.train import hosts
 from pgkt_jax.train.metrics import Score, confusion_matrix, score
 from pgkt_jax.train.sharding import local_mesh, split
+from pgkt_jax.train.state import TrainState
 from pgkt_jax.train.views import unsee
+from pgkt_jax.train.watch import Validation
 from pgkt_jax.typing import Array, Float, UInt8
 
 Labels = UInt8[Array, "B H W"]
 BATCH = 8
+SHOWN = 4
+"""People on the picture of a validation."""
 
 
 def masks_to_labels(
@@ -89,6 +95,35 @@ def score_people(labels: np.ndarray, people: People, skeleton: Skeleton) -> Scor
     """IoU over all pixels of all processes' people, at each image's own size: the canvas around it is ignored."""
     truth = skeleton.class_lut[np.asarray(people.label_maps)]
     return score([hosts.summed(confusion_matrix(labels, truth, skeleton.num_classes))], skeleton.classes)
+
+
+def validation(label: Callable[[TrainState, People], Labels], splits: Splits) -> Callable[[TrainState], Validation]:
+    """What scores a state on split val and draws the first people of it.
+
+    Args:
+        label: jitted: (state, people) -> their labels.
+        splits: whose val.
+    """
+    val = stack_share(splits.val, splits.canvas)
+
+    def validate(state: TrainState) -> Validation:
+        labels = predict(partial(label, state), val)
+        return Validation(score_people(labels, val, splits.skeleton)["miou"], samples(labels, val, splits.skeleton))
+
+    return validate
+
+
+def samples(labels: np.ndarray, people: People, skeleton: Skeleton) -> bytes | None:
+    """A PNG of the first `SHOWN` people: photograph, labels, truth. None if there is nobody."""
+    from pgkt_jax.data.pictures import encode_png  # OpenCV: only where pictures are made
+    from pgkt_jax.report.figures import contact_sheet, overlay
+
+    rows = []
+    for label, image, label_map, (height, width) in zip(labels[:SHOWN], people.images, people.label_maps, people.sizes):
+        photograph, truth = image[:height, :width], skeleton.class_lut[label_map[:height, :width]]
+        painted = [overlay(photograph, found, skeleton.palette) for found in (label[:height, :width], truth)]
+        rows.append([photograph, *painted])
+    return encode_png(contact_sheet(rows, captions=("photograph", "labels", "truth"))) if rows else None
 
 
 def write_results(path: Path, rows: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) -> None:

@@ -20,7 +20,7 @@ from pgkt_jax.nets.layers import resize
 from pgkt_jax.nets.parser import parser
 from pgkt_jax.nets.pretrained import copy_weights, load_weights
 from pgkt_jax.skeleton import IGNORE, Skeleton
-from pgkt_jax.stages.evaluate import Labels, both_ways, masks_to_labels, predict, score_people, stack_share
+from pgkt_jax.stages.evaluate import Labels, both_ways, masks_to_labels, validation
 from pgkt_jax.stages.feed import feed
 from pgkt_jax.train import hosts
 from pgkt_jax.train.accumulate import value_and_grad_in_parts
@@ -248,13 +248,7 @@ def train_parsing(
     data = feed(people, splits, batch=config.batch, seed=config.seed)
     state = _fresh(config, skeleton, weights=config.weights)
     label = jax.jit(lambda state, people: parsed_labels(config, state, people))
-    val = stack_share(splits.val, splits.canvas)
-
-    def evaluate(state: TrainState) -> dict[str, float]:
-        labels = predict(lambda batch: label(state, batch), val)
-        return {"miou": score_people(labels, val, skeleton)["miou"]}
-
     return fit(
         state, parse_step(config, skeleton), None, data, title=title, config=config, folder=folder,
-        steps=config.steps, every=config.every, evaluate=evaluate, profile=profile,
+        steps=config.steps, every=config.every, evaluate=validation(label, splits), profile=profile,
     )  # fmt: skip

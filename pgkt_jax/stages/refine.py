@@ -18,7 +18,7 @@ from pgkt_jax.nets.pretrained import load_weights
 from pgkt_jax.nets.unet import UNet
 from pgkt_jax.prior import PoseBank, make_prior, skeleton_label_map
 from pgkt_jax.skeleton import Skeleton
-from pgkt_jax.stages.evaluate import Labels, both_ways, masks_to_labels, predict, score_people, stack_share
+from pgkt_jax.stages.evaluate import Labels, both_ways, masks_to_labels, validation
 from pgkt_jax.stages.feed import feed
 from pgkt_jax.train import hosts
 from pgkt_jax.train.checkpoint import latest_state
@@ -209,16 +209,10 @@ def train_refinement(
     data = feed(labelled, splits, batch=config.batch, seed=config.seed, bank_rows=range(len(labelled)))
     state = _fresh(config, bank, weights=config.weights)
 
-    label = jax.jit(lambda state, bank, people: refined_labels(config, state, bank, people))
-    val = stack_share(splits.val, splits.canvas)
-
-    def evaluate(state: TrainState) -> dict[str, float]:
-        labels = predict(lambda batch: label(state, bank, batch), val)
-        return {"miou": score_people(labels, val, skeleton)["miou"]}
-
+    label = jax.jit(lambda bank, state, people: refined_labels(config, state, bank, people))
     state = fit(
         state, refine_step(config), bank, data,
         title=f"refine ({config.prior} prior)", config=config, folder=folder, steps=_steps(config, len(labelled)),
-        every=config.every, evaluate=evaluate, profile=profile,
+        every=config.every, evaluate=validation(partial(label, bank), splits), profile=profile,
     )  # fmt: skip
     return state, bank

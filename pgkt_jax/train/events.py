@@ -1,8 +1,8 @@
-"""TensorBoard event files, written without TensorFlow: numbers over steps, to be seen with `tensorboard --logdir`.
+"""TensorBoard event files, written without TensorFlow: numbers and pictures over steps, for `tensorboard --logdir`.
 
 A file is a sequence of records: length (uint64), its checksum, an `Event` protocol buffer, its checksum. Checksums are
 CRC-32C (Castagnoli), rotated and shifted as TFRecord has it. Sources: tensorflow/core/lib/io/record_writer.h and
-tensorflow/core/util/event.proto.
+tensorflow/core/util/event.proto, tensorflow/core/framework/summary.proto.
 """
 
 import os
@@ -37,6 +37,13 @@ class EventFile:
             for name, value in values.items()
         )
         self._event(step, _bytes(5, summary))
+
+    def write_picture(self, step: int, name: str, png: bytes) -> None:
+        """An RGB picture at a step."""
+        width, height = struct.unpack(">II", png[16:24])  # of the header chunk
+        sides = _varint_field(1, height) + _varint_field(2, width)
+        picture = sides + _varint_field(3, 3) + _bytes(4, png)  # colorspace 3: RGB
+        self._event(step, _bytes(5, _bytes(1, _bytes(1, name.encode()) + _bytes(4, picture))))
 
     def _event(self, step: int, content: bytes) -> None:
         event = _key(1, _WIRE_64) + struct.pack("<d", time.time()) + _varint_field(2, step) + content

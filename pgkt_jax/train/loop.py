@@ -19,7 +19,7 @@ from pgkt_jax.train.checkpoint import Checkpoints
 from pgkt_jax.train.faults import Losses, Stopped, noting_sigterm
 from pgkt_jax.train.sharding import data_mesh, local, replicate, share_of_batch, split
 from pgkt_jax.train.state import TrainState
-from pgkt_jax.train.watch import Watch
+from pgkt_jax.train.watch import Validation, Watch
 
 STEPS_PER_CALL = 20
 """Steps in one `lax.scan` on an accelerator."""
@@ -92,7 +92,7 @@ def fit(
     folder: Path,
     steps: int,
     every: int,
-    evaluate: Callable[[TrainState], dict[str, float]],
+    evaluate: Callable[[TrainState], Validation],
     profile: tuple[int, int] | None = None,
 ) -> TrainState:
     """Trains to `steps`, going on from the folder's latest good checkpoint where there is one.
@@ -109,7 +109,7 @@ def fit(
         folder: gets config.json, checkpoints/ and what `train.watch` writes.
         steps: how many in all.
         every: evaluate, log and save every so many steps, and at the end.
-        evaluate: scores a state, on this process' devices, on validation data; returns `miou` at least.
+        evaluate: scores a state, on this process' devices, on validation data.
         profile: the first and the last step (counted from 1) to trace into profile/.
 
     Raises:
@@ -154,11 +154,11 @@ def fit(
                 # The last step's gradients can be infinite where its loss was not yet.
                 if not _finite(state):
                     raise not_finite(done, "a parameter is not finite after")
-                scores = evaluate(local(state)) if due else {"miou": math.nan}
+                validation = evaluate(local(state)) if due else Validation(math.nan)
                 checkpoints.check_place()
                 if due:
-                    watch.measured(done, loss=losses.mean(), **scores)
-                checkpoints.save(done, state, miou=scores["miou"], losses=losses.values)
+                    watch.measured(done, losses.mean(), validation)
+                checkpoints.save(done, state, miou=validation.miou, losses=losses.values)
                 if stop:
                     checkpoints.wait()
                     if hosts.is_first():

@@ -1,21 +1,33 @@
 """What is to be seen of a training while it runs, and later: the first process writes it, the others nothing.
 
 In the training's folder: `metrics.jsonl` (loss and scores: the same on every machine), `speed.jsonl` (of this machine:
-steps a second, evaluation and all, and memory), the numbers of both as a TensorBoard event file in `events/`, and, if
-asked for, a trace of chosen steps in `profile/`. On standard error: how far, how fast, how long still.
+steps a second, evaluation and all, and memory), both and a picture of sample predictions for TensorBoard in `events/`,
+and, if asked for, a trace of chosen steps in `profile/`. On standard error: how far, how fast, how long still.
 """
 
 import resource
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
 from pgkt_jax.train import hosts
 from pgkt_jax.train.events import EventFile
 from pgkt_jax.train.log import MetricsFile, Progress
+
+
+class Validation(NamedTuple):
+    """What validation says of a state.
+
+    Attributes:
+        miou: the mean IoU, by which the best checkpoint is told.
+        picture: sample predictions, as a PNG.
+    """
+
+    miou: float
+    picture: bytes | None = None
 
 
 class Watch:
@@ -61,16 +73,19 @@ class Watch:
         """So many steps are done, and there is nothing to be measured."""
         self._progress.show(done)
 
-    def measured(self, done: int, *, loss: float, miou: float, **scores: float) -> None:
-        """The mean loss since the last one, and validation scores, after so many steps."""
+    def measured(self, done: int, loss: float, validation: Validation) -> None:
+        """The mean loss since the last one, and what validation says, after so many steps."""
         if not self._writes:
             return
         (then, before), self._since = self._since, (time.monotonic(), done)
         memory = memory_mib()
         speed = {"steps_per_s": (done - before) / (self._since[0] - then), **memory}
-        self._metrics.write(done, loss=loss, miou=miou, **scores)
+        miou, picture = validation
+        self._metrics.write(done, loss=loss, miou=miou)
         self._speed.write(done, **speed)
-        self._events.write(done, loss=loss, miou=miou, **scores, **speed)
+        self._events.write(done, loss=loss, miou=miou, **speed)
+        if picture:
+            self._events.write_picture(done, "predictions", picture)
         held = ", ".join(f"{name.removesuffix('_mib')} {mib:,.0f} MiB" for name, mib in memory.items())
         self._progress.show(done, f"loss {loss:.4f}  val mIoU {miou:.3f}  {held}")
 
