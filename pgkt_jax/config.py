@@ -107,6 +107,7 @@ class ParseConfig:
         poly: in place of drops: the rate falls as (1 - step / steps) to this power.
         classifier: how much faster the last layer learns, by SGD.
         test_scales, test_fusion: outside of training, what is taken pixel by pixel from the logits at these scales.
+        crf: outside of training, labels follow the image's edges by a dense CRF, see `nets.dense_crf`; not exported.
         accumulate: a batch goes through the network in so many parts, whose gradients add up: less memory.
         mirror_test, batch, steps, every, dtype, seed: as for `RefineConfig`.
         weights: a file that `pgkt import-weights` wrote, or the folder of a run, to start from.
@@ -137,6 +138,7 @@ class ParseConfig:
     classifier: float = 10.0
     test_scales: tuple[float, ...] = (1.0,)
     test_fusion: Literal["max", "mean"] = "max"
+    crf: bool = False
     mirror_test: bool = False
     batch: int = 30
     accumulate: int = 1

@@ -1,5 +1,6 @@
 """Exported networks: files that a process with jax and numpy, but without this package, runs as this package would."""
 
+import dataclasses
 import json
 import os
 import re
@@ -18,6 +19,8 @@ from pgkt_jax import cli
 from pgkt_jax.data.puppets import draw_puppet
 from pgkt_jax.skeleton import PASCAL_PERSON
 from pgkt_jax.stages.export import exported
+from pgkt_jax.stages.parse import parsing_network
+from pgkt_jax.stages.predict import Parser
 
 pytestmark = pytest.mark.usefixtures("kept_compilations")
 
@@ -127,6 +130,12 @@ def test_bad_input_is_one_sentence_and_nothing_is_written(run, tmp_path, monkeyp
     assert re.fullmatch(rf"pgkt export: {sentence}.*\n", capsys.readouterr().err)
     assert [path.name for path in tmp_path.iterdir()] == ["refiner.stablehlo"]
     assert (tmp_path / "refiner.stablehlo").read_text() == "mine"
+
+
+def test_a_network_with_a_dense_crf_is_refused(parser):  # noqa: F811
+    config = dataclasses.replace(parser.config, crf=True)
+    with pytest.raises(ValueError, match="the dense CRF is not exported"):
+        exported(Parser(config, parsing_network(config, PASCAL_PERSON), PASCAL_PERSON))
 
 
 def test_an_unknown_platform_is_named(parser):  # noqa: F811

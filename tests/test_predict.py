@@ -102,6 +102,16 @@ def test_the_parser_says_what_the_stage_says(run, parser):
         np.testing.assert_array_equal(ours, stage)
 
 
+def test_the_parser_sharpens_labels_by_a_dense_crf_as_the_stage_does(run, parser):
+    config = dataclasses.replace(PARSE, crf=True)
+    sharpened = Parser(config, run.parse.network(), PASCAL_PERSON, batch=2)(IMAGES[:2])
+    people = stack_people(PEOPLE[:2], (64, 128))
+    known = jax.jit(lambda *given: parsed_labels(config, *given))(run.parse, people)
+    for ours, stage, before in zip(sharpened, own_sizes(known), parser(IMAGES[:2])):
+        assert (ours != stage).mean() < 0.01
+        assert (ours != before).any()
+
+
 def test_probabilities_sum_to_one_and_their_largest_is_the_label(refiner, parser):
     for found, labels in (
         (refiner.probabilities(IMAGES, JOINTS, VISIBLE), refiner(IMAGES, JOINTS, VISIBLE)),

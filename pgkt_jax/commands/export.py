@@ -1,7 +1,8 @@
 """`pgkt export RUN [--net parser|refiner] [--out FILE]`: a trained network as one file that JAX runs without us.
 
 The file is StableHLO (`jax.export`): weights, pose bank, resizing and the way back are inside; the number and the size
-of the images are open. It runs on this version of JAX and later ones, where flatbuffers is installed.
+of the images are open. It runs on this version of JAX and later ones, where flatbuffers is installed. There is no ONNX:
+the maintained converter, jax2onnx (0.17.1), wants a name that jax 0.10 no longer has.
 """
 
 import json

@@ -200,8 +200,9 @@ def subset(people: Sequence[Person], share: float) -> LazyPeople:
 
 
 def _training(parse: ParseConfig) -> ParseConfig:
-    """The settings without what only a test needs: one training serves one and several scales."""
-    return replace(parse, test_scales=ParseConfig.test_scales, test_fusion=ParseConfig.test_fusion)
+    """The settings without what only a test needs: one training serves all of these."""
+    usual = {name: getattr(ParseConfig, name) for name in ("test_scales", "test_fusion", "crf")}
+    return replace(parse, **usual)
 
 
 def _name(kind: str, *parts: Any) -> str:

@@ -38,6 +38,7 @@ class Scale:
 _SMALL = {
     "small, subpixel head": Network(),
     "small, attention over scales": Network(change={"head": "attention", "attention_width": 64}),
+    "small, plain": Network(change={"head": "plain"}),
 }
 _TINY = {"width": 4, "attention_width": 8}
 
@@ -47,6 +48,7 @@ SCALES = {
         networks={
             "VGG-16, attention": Network(change={"backbone": "vgg", "head": "attention", **_TINY}),
             "ResNet-101": Network(change={"backbone": "resnet101", "head": "aspp", **_TINY}),
+            "DeepLab-LargeFOV": Network(change={"backbone": "vgg", "head": "plain", **_TINY}),
         },
         labels=(8, 12),
         seeds=1,
@@ -56,7 +58,11 @@ SCALES = {
     "cpu": Scale(config="quickstart_folder", networks=_SMALL),
     "paper": Scale(
         config="paper_pascal",
-        networks={"VGG-16, attention": Network(), "ResNet-101": Network("paper_pascal_resnet")},
+        networks={
+            "VGG-16, attention": Network(),
+            "ResNet-101": Network("paper_pascal_resnet"),
+            "DeepLab-LargeFOV": Network(change={"head": "plain"}),
+        },
     ),
 }
 

@@ -205,28 +205,31 @@ def figure8(setup: Setup) -> Experiment:
 
 
 def table3(setup: Setup) -> Experiment:
-    printed = {  # (config's backbone, supervision, several scales)
-        ("vgg", "full", False): paper.TABLE_1[0],
-        ("vgg", "semi", False): paper.TABLE_3["Ours (VGG-16)"],
-        ("resnet101", "full", False): paper.RESNET_FULL,
-        ("resnet101", "semi", False): paper.TABLE_3["Ours (ResNet-101)"],
-        ("resnet101", "semi", True): paper.TABLE_3["Ours (ResNet-101, +ms)"],
+    printed = {  # (config's backbone and head, supervision and how it is tested)
+        ("vgg", "attention", "full"): paper.TABLE_1[0],
+        ("vgg", "attention", "semi"): paper.TABLE_3["Ours (VGG-16)"],
+        ("resnet101", "aspp", "full"): paper.RESNET_FULL,
+        ("resnet101", "aspp", "semi"): paper.TABLE_3["Ours (ResNet-101)"],
+        ("resnet101", "aspp", "semi, +ms"): paper.TABLE_3["Ours (ResNet-101, +ms)"],
+        ("vgg", "plain", "full, +CRF"): paper.TABLE_3["DeepLab-LargeFOV-CRF [4]"],
     }
     rows, orders = [], []
     for name, parse in setup.networks.items():
-        for scales in ((1.0,), (1.0, 0.75, 0.5)):
-            several = len(scales) > 1
-            tested = replace(setup.base, parse=replace(parse, test_scales=scales))
-            full, semi = (f"{name}, {kind}{', +ms' * several}" for kind in ("full", "semi"))
-            for row, kind in ((full, "full"), (semi, "semi")):
-                beside = printed.get((parse.backbone, kind, several))
-                rows.append(Row(row, Trial(tested, supervision=kind), beside))  # type: ignore[arg-type]
-            orders.append((semi, full))
-        orders.append((f"{name}, semi, +ms", f"{name}, semi"))
+        option, change = (
+            ("+CRF", {"crf": True}) if parse.head == "plain" else ("+ms", {"test_scales": (1.0, 0.75, 0.5)})
+        )
+        for suffix, tested in (("", {}), (f", {option}", change)):
+            config = replace(setup.base, parse=replace(parse, **tested))  # type: ignore[arg-type]
+            for kind in ("full", "semi"):
+                beside = printed.get((parse.backbone, parse.head, kind + suffix))
+                rows.append(Row(f"{name}, {kind}{suffix}", Trial(config, supervision=kind), beside))  # type: ignore[arg-type]
+            orders.append((f"{name}, semi{suffix}", f"{name}, full{suffix}"))
+        orders.append((f"{name}, semi, {option}", f"{name}, semi"))
     return Experiment(
         "Table 3: parsing networks, class by class",
         "Every parsing network full and semi, tested at one scale and (+ms) at scales 1, .75 and .5, the maximum of "
-        "their logits. The paper prints a full ResNet-101 in the text of section 4.3, without classes.",
+        "their logits; a plain classifier without and (+CRF) with a dense CRF. The paper prints a full ResNet-101 in "
+        "the text of section 4.3, without classes.",
         rows,
         orders=orders,
         printed={"the paper's Table 3": paper.TABLE_3},

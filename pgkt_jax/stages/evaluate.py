@@ -42,8 +42,19 @@ def masks_to_labels(
         canvas: (H, W).
         masks: which of the two. Masks: the largest where it is at least .5. Logits: the largest.
     """
-    full = jax.vmap(lambda seen, box: unsee(seen, box, (canvas[0], canvas[1])))(outputs, boxes)
-    return jax.vmap(label_of_prior)(full) if masks else jnp.argmax(full, -1).astype(jnp.uint8)
+    return jax.vmap(partial(decided, masks=masks))(on_canvas(outputs, boxes, canvas))
+
+
+def decided(full: Float[Array, "H W C"], *, masks: bool) -> UInt8[Array, "H W"]:
+    """Class ids of interpolated outputs: of masks the largest where it is at least .5, of logits the largest."""
+    return label_of_prior(full) if masks else jnp.argmax(full, -1).astype(jnp.uint8)
+
+
+def on_canvas(
+    outputs: Float[Array, "B h w C"], boxes: Float[Array, "B 4"], canvas: tuple[int, ...]
+) -> Float[Array, "B H W C"]:
+    """Outputs seen through boxes, interpolated at the pixels of a canvas (H, W)."""
+    return jax.vmap(lambda seen, box: unsee(seen, box, (canvas[0], canvas[1])))(outputs, boxes)
 
 
 def class_shares(full: Float[Array, "H W C"], *, masks: bool) -> Float[Array, "H W K"]:

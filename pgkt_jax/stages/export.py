@@ -35,8 +35,10 @@ def exported(network: Parser | Refiner, *, platforms: Sequence[str] = ("cpu", "c
         platforms: of `PLATFORMS`, those that the function shall run on.
 
     Raises:
-        ValueError: there is no such platform.
+        ValueError: there is no such platform, or the network is tested with a dense CRF.
     """
+    if isinstance(network, Parser) and network.config.crf:
+        raise ValueError("the dense CRF is not exported: give a run without parse.crf")
     unknown = sorted(set(platforms) - set(PLATFORMS))
     if unknown or not platforms:
         raise ValueError(f"platforms: {', '.join(unknown) or 'none given'}; there are {', '.join(PLATFORMS)}")

@@ -16,11 +16,12 @@ from pgkt_jax.data.person import Person
 from pgkt_jax.data.splits import Splits
 from pgkt_jax.nets.attention import AttentionToScale, Logits
 from pgkt_jax.nets.deeplab import DeepLab
+from pgkt_jax.nets.dense_crf import mean_field
 from pgkt_jax.nets.layers import resize
 from pgkt_jax.nets.parser import parser
 from pgkt_jax.nets.pretrained import copy_weights, load_weights
 from pgkt_jax.skeleton import IGNORE, Skeleton
-from pgkt_jax.stages.evaluate import Labels, both_ways, masks_to_labels, validation
+from pgkt_jax.stages.evaluate import Labels, both_ways, decided, on_canvas, validation
 from pgkt_jax.stages.feed import feed
 from pgkt_jax.train import hosts
 from pgkt_jax.train.accumulate import value_and_grad_in_parts
@@ -166,7 +167,10 @@ def parsed_labels(config: ParseConfig, state: TrainState, people: People) -> Lab
 
     boxes = jax.vmap(partial(fitted_box, output=config.size))(people.sizes)
     seen = parsed_outputs(config, lambda images: network(images).fused, look, boxes)
-    return masks_to_labels(seen, boxes, people.images.shape[1:3], masks=False)
+    logits = on_canvas(seen, boxes, people.images.shape[1:3])
+    if config.crf:
+        logits = jax.lax.map(lambda row: mean_field(*row), (logits, people.images, people.sizes))
+    return jax.vmap(partial(decided, masks=False))(logits)
 
 
 def fused(logits: Sequence[Array], *, how: str) -> Float[Array, "B h w C"]:

@@ -25,10 +25,11 @@ from pgkt_jax.config import ParseConfig, RefineConfig
 from pgkt_jax.data.batch import People, stack_people
 from pgkt_jax.data.person import Person
 from pgkt_jax.data.sources import reduced
+from pgkt_jax.nets.dense_crf import mean_field
 from pgkt_jax.nets.unet import UNet
 from pgkt_jax.prior import PoseBank
 from pgkt_jax.skeleton import Skeleton
-from pgkt_jax.stages.evaluate import BATCH, both_ways, class_shares, masks_to_labels
+from pgkt_jax.stages.evaluate import BATCH, both_ways, class_shares, decided
 from pgkt_jax.stages.parse import parsed_outputs, parser_of_run
 from pgkt_jax.stages.refine import REFINERS, refined_outputs, trained_refiner
 from pgkt_jax.train.run_folder import read_bank, read_config, training_in
@@ -209,7 +210,8 @@ class Parser:
         # No joints are looked at; the record wants some.
         joints, visible = np.zeros((self.skeleton.num_joints, 2), np.float32), np.zeros(self.skeleton.num_joints, bool)
         people = (Person("image", image, joints, visible) for image in images)
-        return _predictions(people, outputs, self.batch, masks=False, probabilities=probabilities)
+        crf = self.config.crf
+        return _predictions(people, outputs, self.batch, masks=False, crf=crf, probabilities=probabilities)
 
 
 class _Views:
@@ -228,14 +230,23 @@ class _Views:
 _see = jax.jit(see, static_argnames="output")
 
 
-@partial(jax.jit, static_argnames=("canvas", "masks", "probabilities"))
+@partial(jax.jit, static_argnames=("masks", "crf", "probabilities"))
 def _decide(
-    outputs: Float[Array, "h w C"], box: Float[Array, "4"], *, canvas: tuple[int, int], masks: bool, probabilities: bool
+    outputs: Float[Array, "h w C"],
+    box: Float[Array, "4"],
+    image: UInt8[Array, "H W 3"],
+    size: Int[Array, "2"],
+    *,
+    masks: bool,
+    crf: bool,
+    probabilities: bool,
 ) -> tuple[UInt8[Array, "H W"], Float[Array, "H W"], Float[Array, "H W K"] | None]:
     """The fields of a `Prediction` on the canvas, of a network's outputs through one box."""
-    label_map = masks_to_labels(outputs[None], box[None], canvas, masks=masks)[0]
-    shares = class_shares(unsee(outputs, box, canvas), masks=masks)
-    return label_map, jnp.max(shares[..., 1:], -1), shares if probabilities else None
+    full = unsee(outputs, box, (image.shape[0], image.shape[1]))
+    if crf:
+        full = mean_field(full, image, size)
+    shares = class_shares(full, masks=masks)
+    return decided(full, masks=masks), jnp.max(shares[..., 1:], -1), shares if probabilities else None
 
 
 def _predictions(
@@ -244,6 +255,7 @@ def _predictions(
     batch: int,
     *,
     masks: bool,
+    crf: bool = False,
     probabilities: bool,
 ) -> Iterator[Prediction]:
     waiting = iter(people)
@@ -252,7 +264,7 @@ def _predictions(
         # The last batch is filled up with its first person, so that one batch size is compiled.
         seen, boxes = outputs(_Views(rows + rows[:1] * (batch - len(rows))))
         found = [
-            _decide(seen[i], boxes[i], canvas=row.images.shape[1:3], masks=masks, probabilities=probabilities)
+            _decide(seen[i], boxes[i], row.images[0], row.sizes[0], masks=masks, crf=crf, probabilities=probabilities)
             for i, row in enumerate(rows)
         ]
         for person, row, fields in zip(chosen, rows, found):
