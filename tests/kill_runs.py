@@ -26,7 +26,7 @@ from pathlib import Path
 
 STAGES = ("refine", "synthesize", "parse")
 TRAINED = {"refine": "refine-none", "parse": "parse-*"}
-SIZE, PEOPLE = (32, 24), {"train": 8, "val": 2, "test": 1, "poses": 24}
+SIZE, PEOPLE = (32, 24), {"train": 8, "val": 2, "test": 1, "poses": 64}
 CONFIG = """
 from pgkt_jax.config import Config, DataConfig, ParseConfig, RefineConfig
 
@@ -34,10 +34,10 @@ CONFIG = Config(
     data=DataConfig(people={people!r}, labels=5, max_side=32, streamed={streamed}),
     refine=RefineConfig(
         size=(32, 24), k=1, n=2, prior="none", depth=2, width=4, dropout_blocks=1, loss="cross-entropy",
-        batch=4, steps=12, every=2,
+        batch=4, steps=60, every=5,
     ),
     parse=ParseConfig(
-        size=(32, 24), head="plain", width=8, scales=(1.0,), drops=(3,), batch=4, steps=12, every=2,
+        size=(32, 24), head="plain", width=8, scales=(1.0,), drops=(20,), batch=4, steps=60, every=5,
     ),
 )
 """

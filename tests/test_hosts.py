@@ -170,16 +170,8 @@ def test_every_stage_on_8_devices_of_1_2_and_4_processes(tmp_path):
     layouts = [(1, 8), (2, 4), (4, 2)]
     for processes, devices in layouts:
         for stage in ("refine", "synthesize", "parse", "evaluate"):
-            command = [
-                sys.executable,
-                "-m",
-                "pgkt_jax.cli",
-                stage,
-                str(config),
-                "--out",
-                str(tmp_path / str(processes)),
-            ]
-            finish(start(processes, devices, command), timeout=3600)
+            command = ["-m", "pgkt_jax.cli", stage, str(config), "--out", str(tmp_path / str(processes))]
+            finish(start(processes, devices, [sys.executable, *command]), timeout=3600)
     one, *others = (tmp_path / str(processes) for processes, _ in layouts)
     everybody = [person.id for person in read_people_folder(one / "synthesised").split("synthesised")]
     for folder in others:

@@ -81,15 +81,15 @@ class _Anyone:
 
     def __init__(self, mine: Callable[[], bool]):
         self._mine = mine
+        self._mesh = data_mesh()
+        self._any = jax.jit(jnp.any, out_shardings=NamedSharding(self._mesh, PartitionSpec()))
         self._flying: deque[jax.Array] = deque()
 
     def __call__(self) -> bool:
         if jax.process_count() == 1:
             return self._mine()
-        mesh = data_mesh()
-        everybody = NamedSharding(mesh, PartitionSpec())
-        flags = split(np.full(jax.local_device_count(), self._mine()), mesh)
-        self._flying.append(jax.jit(jnp.any, out_shardings=everybody)(flags))
+        flags = split(np.full(jax.local_device_count(), self._mine()), self._mesh)
+        self._flying.append(self._any(flags))
         return len(self._flying) > _CALLS_LATE and bool(self._flying.popleft())
 
 
