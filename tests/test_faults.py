@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -223,6 +224,29 @@ def test_a_full_disk_is_one_sentence_and_the_last_checkpoint_stays(whole, tmp_pa
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert steps_kept(tmp_path) == [2]
     assert_ended_alike(tmp_path, train(tmp_path), whole)
+
+
+def test_a_folder_that_turns_read_only_is_one_sentence_and_the_last_checkpoint_stays(whole):
+    mine = os.geteuid()
+
+    def lock():
+        for folder in (run, run / "checkpoints"):
+            folder.chmod(0o555)
+        if mine == 0:  # root may write anywhere
+            os.seteuid(65534)
+
+    with tempfile.TemporaryDirectory() as place:
+        run = Path(place) / "run"
+        Path(place).chmod(0o755)
+        try:
+            with pytest.raises(OSError, match=r"run.*; the last good checkpoint is of step 2$"):
+                train(run, evaluate=failing_at(4, lock, run))
+        finally:
+            os.seteuid(mine)
+        for folder in (run, run / "checkpoints"):
+            folder.chmod(0o755)
+        assert steps_kept(run) == [2]
+        assert_ended_alike(run, train(run), whole)
 
 
 def test_a_vanished_mount_gets_nothing_written_into_its_place(tmp_path):

@@ -10,7 +10,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -115,14 +115,24 @@ class Checkpoints:
             "losses": list(losses),
             "checksums": {name: int(value) for name, value in jax.device_get(_checksums(leaves)).items()},
         }
-        try:
+        with self.writing(self._root):  # also the checkpoint before, which may be on its way still
             self._manager.save(
                 step,
                 args=self._args.Composite(state=self._args.StandardSave(leaves), run=self._args.JsonSave(run)),
                 metrics={"miou": miou},
             )
-        except Exception as error:  # as above; also of the checkpoint before, which was being written
-            raise OSError(f"{self._root}: cannot be written ({_reason(error)}); {self.last_good()}") from error
+
+    @contextlib.contextmanager
+    def writing(self, path: Path) -> Iterator[None]:
+        """Within the block something is written below `path`: what goes wrong is told with the last good checkpoint.
+
+        Raises:
+            OSError: it could not be written.
+        """
+        try:
+            yield
+        except Exception as error:  # orbax wraps what the operating system said in errors of many types
+            raise OSError(f"{path}: cannot be written ({_reason(error)}); {self.last_good()}") from error
 
     def check_place(self) -> None:
         """Raises OSError if the folder is no longer there: where a mount vanishes, an empty folder takes its name."""
@@ -143,10 +153,8 @@ class Checkpoints:
         Raises:
             OSError: a checkpoint could not be written; names the last good one.
         """
-        try:
+        with self.writing(self._root):
             self._manager.wait_until_finished()
-        except Exception as error:
-            raise OSError(f"{self._root}: cannot be written ({_reason(error)}); {self.last_good()}") from error
 
     def close(self) -> None:
         """Waits for what is being written; raises as `wait`."""

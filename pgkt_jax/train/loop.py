@@ -157,7 +157,9 @@ def fit(
                 validation = evaluate(local(state)) if due else Validation(math.nan)
                 checkpoints.check_place()
                 if due:
-                    watch.measured(done, losses.mean(), validation)
+                    loss = losses.mean()
+                    with checkpoints.writing(folder):
+                        watch.measured(done, loss, validation)
                 checkpoints.save(done, state, miou=validation.miou, losses=losses.values)
                 if stop:
                     checkpoints.wait()
