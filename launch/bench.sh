@@ -13,7 +13,13 @@ targets=()
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export XLA_PYTHON_CLIENT_PREALLOCATE=false GLIBC_TUNABLES="${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1}"
 bench() { python3 -m pgkt_jax.commands.bench "$@"; }
-prior() { bench prior --people "$people" ${targets[@]+"${targets[@]}"} "$@"; }
+# On CPUs a device a core: one device paints a batch on one core.
+prior() {
+  local cores
+  cores=$(nproc)
+  XLA_FLAGS="--xla_force_host_platform_device_count=$cores ${XLA_FLAGS:-}" \
+    bench prior --people "$people" ${targets[@]+"${targets[@]}"} "$@"
+}
 trained() { bench "$1" --people "$people" "${@:2}"; }
 nearest() { bench nearest --people "$people" ${targets[@]+"${targets[@]}"} "$@"; }
 

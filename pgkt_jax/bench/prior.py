@@ -20,6 +20,7 @@ from pgkt_jax.bench.measure import MIB, compiled, copy_call, in_turns
 from pgkt_jax.bench.people import open_people
 from pgkt_jax.prior import PoseBank, make_prior, nearest_poses
 from pgkt_jax.skeleton import Skeleton
+from pgkt_jax.train.sharding import local_mesh, replicate, split
 from pgkt_jax.typing import Leaf
 
 
@@ -103,11 +104,14 @@ def read_people(setting: Setting) -> tuple[PoseBank, Targets]:
 
 
 def priors_of(setting: Setting, bank: PoseBank, targets: Targets) -> tuple[Callable[[], jax.Array], dict[str, float]]:
-    """A call of `make_prior` for a batch of targets, and what compiling it told."""
+    """A call of `make_prior` for a batch of targets, spread over devices that divide it, and what compiling it told."""
     one = functools.partial(
         make_prior, size=setting.size, k=setting.k, dtype=jnp.dtype(setting.dtype), method=setting.method
     )
-    return compiled(jax.vmap(one, (None, 0, 0, 0)), bank, *first(targets, setting.batch))
+    batch, mesh = first(targets, setting.batch), local_mesh()
+    if setting.batch % mesh.size == 0:
+        bank, batch = replicate(bank, mesh), split(batch, mesh)
+    return compiled(jax.vmap(one, (None, 0, 0, 0)), bank, *batch)
 
 
 def first(targets: Targets, batch: int) -> Targets:
@@ -116,28 +120,33 @@ def first(targets: Targets, batch: int) -> Targets:
     return Targets(*(jnp.asarray(leaf[rows]) for leaf in targets))
 
 
-def rivals_of(setting: Setting, bank: PoseBank, targets: Targets) -> dict[str, Callable[[], Any]]:
-    """Calls of the rivals that are installed, by name."""
-    targets = first(targets, setting.batch)
-    near = jax.vmap(functools.partial(nearest_poses, k=setting.k), (None, 0, 0))(bank, *targets[:2])
-    arguments = [np.asarray(leaf) for leaf in (near.indices, *targets)]
-    rivals: dict[str, Any] = {}
+def opencv_of(setting: Setting, bank: PoseBank, targets: Targets) -> dict[str, Callable[[], Any]]:
+    """A call of the OpenCV loop, where OpenCV is installed."""
     try:
         from pgkt_jax.bench.rivals.opencv import OpenCVPriors
-
-        rivals["OpenCV loop"] = OpenCVPriors(bank, size=setting.size)
     except ImportError:
-        pass
+        return {}
+    return {"OpenCV loop": functools.partial(OpenCVPriors(bank, size=setting.size), *_told(setting, bank, targets))}
+
+
+def torch_of(setting: Setting, bank: PoseBank, targets: Targets) -> dict[str, Callable[[], Any]]:
+    """A call of PyTorch's `grid_sample`, where PyTorch is installed."""
     try:
         import torch
 
         from pgkt_jax.bench.rivals.torch_grid_sample import TorchPriors
-
-        device = "cuda" if jax.default_backend() == "gpu" and torch.cuda.is_available() else "cpu"
-        rivals[f"torch grid_sample ({device})"] = TorchPriors(bank, size=setting.size, device=device)
     except ImportError:
-        pass
-    return {name: functools.partial(rival, *arguments) for name, rival in rivals.items()}
+        return {}
+    device = "cuda" if jax.default_backend() == "gpu" and torch.cuda.is_available() else "cpu"
+    rival = TorchPriors(bank, size=setting.size, device=device)
+    return {f"torch grid_sample ({device})": functools.partial(rival, *_told(setting, bank, targets))}
+
+
+def _told(setting: Setting, bank: PoseBank, targets: Targets) -> list[np.ndarray]:
+    """What rivals are told: the neighbours, and the targets."""
+    targets = first(targets, setting.batch)
+    near = jax.vmap(functools.partial(nearest_poses, k=setting.k), (None, 0, 0))(bank, *targets[:2])
+    return [np.asarray(leaf) for leaf in (near.indices, *targets)]
 
 
 def compare(setting: Setting, people: PoseBank, targets: Targets) -> list[dict[str, Any]]:
@@ -145,12 +154,16 @@ def compare(setting: Setting, people: PoseBank, targets: Targets) -> list[dict[s
     bank = bank_of_size(people, setting.bank)
     exact, exact_told = priors_of(replace(setting, method="exact"), bank, targets)
     framed, framed_told = priors_of(replace(setting, method="limb_frames"), bank, targets)
-    calls: dict[str, Callable[[], Any]] = {
-        "make_prior, limb_frames": framed, "make_prior, exact": exact, **rivals_of(setting, bank, targets)
-    }  # fmt: skip
+    ours: dict[str, Callable[[], Any]] = {"make_prior, limb_frames": framed, "make_prior, exact": exact}
     told = {"make_prior, limb_frames": framed_told, "make_prior, exact": exact_told}
     copy, copied = copy_call(256 if jax.default_backend() == "cpu" else 2048)
-    seconds = in_turns({**calls, "copy": copy}, seconds=setting.seconds)
+    opencv = opencv_of(setting, bank, targets)
+    seconds = in_turns({**ours, **opencv, "copy": copy}, seconds=setting.seconds)
+    # PyTorch by itself, and last: its threads and gigabytes slow down whoever takes turns with it (measured on two
+    # cores: limb frames make a third fewer then).
+    torch = torch_of(setting, bank, targets)
+    seconds |= in_turns(torch, seconds=setting.seconds) if torch else {}
+    calls = {**ours, **opencv, **torch}
     truth = np.asarray(exact(), np.float32)
     written = truth.size * jnp.dtype(setting.dtype).itemsize
     rows = []
@@ -198,9 +211,8 @@ def run(setting: Setting, folder: Path) -> None:
     people, targets = read_people(setting)
     rows = compare(setting, people, targets)
     device = jax.devices()[0]
-    print(
-        f"{device.device_kind}, {setting.batch} priors of {setting.size} a call, k = {setting.k}, {setting.bank} people"
-    )
+    devices = f"{jax.local_device_count()} x {device.device_kind}"
+    print(f"{devices}, {setting.batch} priors of {setting.size} a call, k = {setting.k}, {setting.bank} people")
     print(format_rows(rows))
     result: dict[str, Any] = {"device": device.device_kind, "setting": asdict(setting), "rows": rows}
     if setting.sweep:
