@@ -2,8 +2,9 @@
 
     python tests/kill_runs.py [--kills 50] [--each 5] [--stages refine synthesize parse] [--seed 0] [--out FOLDER]
 
-The stages take turns. Each is started where the one before has ended, killed and given again `--each` times, at moments
-drawn evenly from the time that it takes undisturbed, and then runs to its end: every array of its last checkpoint (or
+The stages take turns. Each is started where the one before has ended, killed and given again `--each` times, and then
+runs to its end. Moments are drawn evenly, one half from the whole time that it takes undisturbed, the other from when
+it has begun to write, for most of these short runs is compilation. At the end every array of its last checkpoint (or
 every byte of the labels) and its metrics must be those of the undisturbed run. People stream to parse, read by another
 number of threads each time. Everything is imported once: a run is a fork that has not touched JAX yet.
 """
@@ -26,7 +27,8 @@ from pathlib import Path
 
 STAGES = ("refine", "synthesize", "parse")
 TRAINED = {"refine": "refine-none", "parse": "parse-*"}
-SIZE, PEOPLE = (32, 24), {"train": 8, "val": 2, "test": 1, "poses": 64}
+PEEK = os.WEXITED | os.WNOHANG | os.WNOWAIT
+SIZE, PEOPLE = (32, 24), {"train": 8, "val": 2, "test": 1, "poses": 400}
 CONFIG = """
 from pgkt_jax.config import Config, DataConfig, ParseConfig, RefineConfig
 
@@ -128,10 +130,14 @@ def wait_for(pid, out):
 
 
 def finish(stage, folder, out, threads):
-    """Runs a stage to its end; gives the seconds that it took."""
+    """Runs a stage to its end; gives the seconds until it had written something, and until the end."""
     began = time.monotonic()
-    wait_for(start(run_stage, stage, folder, out, threads, out=out), out)
-    return time.monotonic() - began
+    pid = start(run_stage, stage, folder, out, threads, out=out)
+    while state_of(stage, out).startswith("nothing") and not os.waitid(os.P_PID, pid, PEEK):
+        time.sleep(0.02)
+    wrote = time.monotonic() - began
+    wait_for(pid, out)
+    return wrote, time.monotonic() - began
 
 
 def outcome(stage, out):
@@ -168,7 +174,7 @@ def kill_runs(folder, *, kills, each, stages, seed):
         befores[stage] = copied(whole, folder / f"before-{stage}")
         seconds[stage] = finish(stage, folder, whole, 2)
         expected[stage] = outcome(stage, whole)
-        print(f"{stage} takes {seconds[stage]:.1f} s undisturbed", flush=True)
+        print(f"{stage} writes after {seconds[stage][0]:.1f} s, ends after {seconds[stage][1]:.1f} s", flush=True)
     good = total = 0
     for stage in itertools.cycle(stages):
         if total == kills:
@@ -176,7 +182,8 @@ def kill_runs(folder, *, kills, each, stages, seed):
         done = 0
         out = copied(befores[stage], folder / "killed")
         while done < min(each, kills - total):
-            moment = chance.uniform(0, seconds[stage])
+            wrote, end = seconds[stage]
+            moment = chance.uniform(chance.choice((0, wrote)), end)
             if not killed(stage, folder, out, chance.randint(1, 4), moment):
                 break  # it had ended
             done += 1
@@ -193,7 +200,7 @@ def kill_runs(folder, *, kills, each, stages, seed):
 def state_of(stage, out):
     """What a killed run has left, in words."""
     if stage == "synthesize":
-        return f"{len(list((out / 'synthesised' / 'people').glob('*.json')))} people written"
+        return f"{len(list((out / 'synthesised').rglob('*.png'))) or 'nothing'} written"
     names = [path.name for path in out.glob(f"{TRAINED[stage]}/checkpoints/*")]
     steps = sorted(int(name) for name in names if name.isdigit())
     half = ", another half written" * any("tmp" in name for name in names)
