@@ -138,7 +138,7 @@ def torch_of(setting: Setting, bank: PoseBank, targets: Targets) -> dict[str, Ca
     except ImportError:
         return {}
     device = "cuda" if jax.default_backend() == "gpu" and torch.cuda.is_available() else "cpu"
-    rival = TorchPriors(bank, size=setting.size, device=device)
+    rival: Any = TorchPriors(bank, size=setting.size, device=device)  # its types are unknown where PyTorch is missing
     return {f"torch grid_sample ({device})": functools.partial(rival, *_told(setting, bank, targets))}
 
 
