@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pgkt_jax import cli
+from pgkt_jax.commands import stages
 
 ROOT = Path(__file__).parents[1]
 COMMAND = ["refine", "paper_pascal", "--data.people", "my people", "--out", "runs/mine"]
@@ -157,4 +157,4 @@ def test_what_the_scripts_run_exists(kubernetes):
     commands = [kubernetes[1]["spec"]["template"]["spec"]["containers"][0]["args"][0]]
     commands += re.findall(r"^#.*launch/\w+\.sh (?:NAME ZONE |2 )?([a-z]+) ", "\n".join(texts), re.MULTILINE)
     assert len(commands) == 5
-    assert set(commands) <= set(cli.commands.COMMANDS)
+    assert set(commands) <= set(stages.COMMANDS)

@@ -138,8 +138,10 @@ def test_sigterm_to_one_process_stops_all_after_the_same_step_saved(ran):
 
 
 def test_a_process_that_is_killed_ends_the_job(ran):
-    assert ran.status == hosts.LOST, ran.output
-    assert "another process was lost" in ran.output
+    by_us = ran.status == hosts.LOST and "another process was lost" in ran.output
+    # Where only a checkpoint's barrier waits for the other one, in the background, JAX's heartbeat ends the process.
+    by_jax = ran.status == -signal.SIGABRT and "another task died" in ran.output
+    assert by_us or by_jax, ran.output
 
 
 @pytest.mark.slow  # waits for the heartbeat
