@@ -119,7 +119,8 @@ def validation(label: Callable[[TrainState, People], Labels], splits: Splits) ->
 
     def validate(state: TrainState) -> Validation:
         labels = predict(partial(label, state), val)
-        return Validation(score_people(labels, val, splits.skeleton)["miou"], samples(labels, val, splits.skeleton))
+        picture = samples(labels, val, splits.skeleton) if hosts.is_first() else None
+        return Validation(score_people(labels, val, splits.skeleton)["miou"], picture)
 
     return validate
 
