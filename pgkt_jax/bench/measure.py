@@ -10,23 +10,35 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 MIB = 2**20
+TURN = 1.0
+"""Seconds that what runs over and over is timed for on CPUs: after a pause threads sleep and caches are cold."""
 SPINNING = 0.25
 """Seconds; Intel's and LLVM's OpenMP spin for .2 (KMP_BLOCKTIME)."""
 
 
-def in_turns(calls: Mapping[str, Callable[[], Any]], *, seconds: float, least: int = 3) -> dict[str, float]:
-    """The median seconds of every call, each called in turn until the time is over, but `least` times."""
+def in_turns(
+    calls: Mapping[str, Callable[[], Any]], *, seconds: float, least: int = 3, turn: float = 0.0
+) -> dict[str, float]:
+    """The median seconds of every call over turns that go round until the time is over.
+
+    Args:
+        calls: what takes turns, by name.
+        seconds: to spend, but every call gets `least` turns.
+        least: see there.
+        turn: for so many seconds a call is repeated, and the mean counts; 0: once.
+    """
     times: dict[str, list[float]] = {name: [] for name in calls}
     # The threads of OpenMP (PyTorch's, say) spin for a while after their work, on the cores of whoever comes next.
     pause = SPINNING if len(calls) > 1 and seconds and jax.default_backend() == "cpu" else 0
     for call in calls.values():
         jax.block_until_ready(call())
-    while sum(map(sum, times.values())) < seconds or min(map(len, times.values())) < least:
+    spent = 0.0
+    while spent < seconds or min(map(len, times.values())) < least:
         for name, call in calls.items():
             time.sleep(pause)
             start = time.perf_counter()
-            jax.block_until_ready(call())
-            times[name].append(time.perf_counter() - start)
+            times[name].append(consecutive(call, seconds=turn, skip=0, least=1))
+            spent += time.perf_counter() - start
     return {name: statistics.median(measured) for name, measured in times.items()}
 
 
@@ -45,12 +57,12 @@ def matrix_call(side: int, dtype: DTypeLike) -> tuple[Callable[[], jax.Array], i
 
 
 def consecutive(call: Callable[[], Any], *, seconds: float, skip: int, least: int = 3) -> float:
-    """The mean seconds of calls one after the other: of one whose work is done ahead, in other threads.
+    """The mean seconds of calls one after the other.
 
     Args:
         call: what is timed.
         seconds: for how long, but `least` calls.
-        skip: calls that are not timed first: what was done ahead before the clock ran.
+        skip: calls that are not timed first: where other threads work ahead, what they had done before the clock ran.
     """
     for _ in range(skip):
         jax.block_until_ready(call())

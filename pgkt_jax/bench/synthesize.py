@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from pgkt_jax.bench.flops import forward_flops
-from pgkt_jax.bench.measure import build, compiled, in_turns, matrix_call
+from pgkt_jax.bench.measure import TURN, build, compiled, in_turns, matrix_call
 from pgkt_jax.bench.refine import training_of
 from pgkt_jax.bench.training import Training, format_rows, people_of_step, share_of
 from pgkt_jax.config import RefineConfig
@@ -81,8 +81,9 @@ def compare(config: RefineConfig, training: Training, rivals: dict[str, Any], *,
         "U-Net alone": alone,
         **rivals,
     }
-    product, product_flops = matrix_call(1024 if jax.default_backend() == "cpu" else 8192, jnp.dtype(config.dtype))
-    measured = in_turns({**calls, "product": product}, seconds=seconds)
+    cpu = jax.default_backend() == "cpu"
+    product, product_flops = matrix_call(1024 if cpu else 8192, jnp.dtype(config.dtype))
+    measured = in_turns({**calls, "product": product}, seconds=seconds, turn=TURN if cpu and seconds else 0)
     peak = product_flops / measured.pop("product")
     flops = forward_flops(state.network(), training.inputs)
     told = {"end to end": whole_told, "U-Net alone": alone_told}

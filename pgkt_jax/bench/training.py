@@ -1,7 +1,8 @@
 """A training step, measured: call by call, in a `lax.scan`, streamed, and its network alone beside PyTorch's.
 
-On accelerators a call of the clock is 20 steps and one wait, as in training, where the host runs ahead. `network` is
-the update alone, on inputs that lie ready: forward, backward, optimiser. That is what PyTorch is given to do, too.
+On accelerators a call of the clock is 20 steps and one wait, as in training, where the host runs ahead; on CPUs it is a
+second of steps. `network` is the update alone, on inputs that lie ready: forward, backward, optimiser. That is what
+PyTorch is given to do, too.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pgkt_jax.bench.flops import TRAINING, forward_flops
-from pgkt_jax.bench.measure import build, consecutive, in_turns, matrix_call
+from pgkt_jax.bench.measure import TURN, build, consecutive, in_turns, matrix_call
 from pgkt_jax.bench.people import open_people
 from pgkt_jax.data.batch import People, canvas_of, stack_people
 from pgkt_jax.data.order import batch_rows
@@ -144,7 +145,7 @@ def compare(training: Training, rivals: Mapping[str, Any], *, seconds: float, sc
     steps = 1 if cpu else STEPS_PER_CALL
     chains, per_call = _chains(training, steps, scan=scan == "always" or (scan == "accelerators" and not cpu))
     product, product_flops = matrix_call(1024 if cpu else 8192, jnp.dtype(training.dtype))
-    measured = in_turns({**chains, **rivals, "product": product}, seconds=seconds)
+    measured = in_turns({**chains, **rivals, "product": product}, seconds=seconds, turn=TURN if cpu and seconds else 0)
     peak = product_flops / measured.pop("product")
     flops = TRAINING * forward_flops(training.state.network(), training.inputs) / training.batch
     per_step = {name: value / per_call.get(name, steps) for name, value in measured.items()}
