@@ -35,6 +35,8 @@ if python3 -c 'import jax, sys; sys.exit(jax.default_backend() == "cpu")'; then
   trained parse --backbone vgg --head attention --optimizer sgd --size 320 320 --scales 1 .75 .5 --batch 30 \
     --dtype bfloat16 --out runs/bench/accelerator
   trained synthesize "${paper[@]}" --k 3 --batch 64 --out runs/bench/accelerator
+  trained overhead --backbone vgg --head plain --optimizer sgd --size 320 320 --batch 30 --dtype bfloat16 --every 1000 \
+    --turns 2 --out runs/bench/accelerator
 else
   prior --out runs/bench/cpu
   prior --bank 2000 --batch 256 --no-sweep --out runs/bench/cpu-256
@@ -45,4 +47,5 @@ else
   trained parse --backbone vgg --head attention --optimizer sgd --width 16 --attention_width 128 --batch 4 \
     --out runs/bench/cpu-vgg
   trained synthesize --out runs/bench/cpu
+  trained overhead --out runs/bench/cpu
 fi

@@ -40,6 +40,7 @@ commands
   bench step    [--field value ...] a training step that makes its priors against one that reads them
   bench refine | parse | synthesize [--field value ...]
                people a second and share of the matrix rate of a training step or of labelling, beside PyTorch
+  bench overhead [--field value ...] what checkpoints and logs cost a training
   bench scaling [--field value ...] a training step against the number of hosts, on paper
   tables [NAME...] --data DATA --scale smoke|cpu|paper [--seeds N] [--out DIR]
                the paper's tables and figures, run here and printed beside the paper's own

@@ -1,4 +1,4 @@
-"""`pgkt bench refine | parse | synthesize`: rivals compute the same, FLOPs are the layers', files are written."""
+"""`pgkt bench refine | parse | synthesize | overhead`: rivals compute the same, FLOPs are the layers'."""
 
 import dataclasses
 import json
@@ -11,7 +11,7 @@ import pytest
 from flax import nnx
 
 from pgkt_jax import cli
-from pgkt_jax.bench import measure, parse, refine, rivals, training
+from pgkt_jax.bench import measure, overhead, parse, refine, rivals, training
 from pgkt_jax.bench.flops import forward_flops
 from pgkt_jax.nets import attention, fcn, vgg
 from pgkt_jax.nets.parser import parser
@@ -244,3 +244,21 @@ def test_a_loader_is_timed_without_what_it_had_ready():
     waits = iter([0.0] * 3 + [0.02] * 4)
     seconds = measure.consecutive(lambda: time.sleep(next(waits)), seconds=0, skip=3, least=4)
     assert seconds >= 0.02
+
+
+def test_what_is_called_over_and_over_is_timed_by_the_mean_of_a_turn():
+    waits = [0.0, 0.05, 0.0]
+    seconds = measure.in_turns({"call": lambda: time.sleep(waits.pop() if waits else 0)}, seconds=0, least=1, turn=0.06)
+    assert seconds["call"] < 0.05
+
+
+def test_the_cost_of_checkpoints_and_logs_is_told_apart_from_the_steps(people, tmp_path, monkeypatch):
+    monkeypatch.setattr(overhead, "samples", lambda *_: time.sleep(0.4))
+    fields = {"batch": 8, "size": (30, 25), "width": 4, "every": 2, "turns": 2}
+    cli.main(["bench", "overhead", "--people", people, *arguments(fields), "--out", str(tmp_path)])
+    told = json.loads((tmp_path / "overhead.json").read_text())
+    assert len(told["turns"]) == 2
+    for trained, _, bare, _ in told["turns"]:
+        assert trained > 0.4
+        assert 0 < bare < trained
+    assert told["overhead"]["wall"] > 0

@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 from pgkt_jax.commands.arguments import Arguments
 
+NAMES = ("prior", "nearest", "step", "refine", "parse", "synthesize", "overhead", "scaling")
 GUIDE = """\
 examples
   pgkt bench prior --help
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str]) -> None:
         ValueError: a setting or a file is wrong.
     """
     parser = Arguments("pgkt bench", description=__doc__, guide=GUIDE, example="pgkt bench prior --batch 32")
-    parser.add_argument("name", choices=["prior", "nearest", "step", "refine", "parse", "synthesize", "scaling"])
+    parser.add_argument("name", choices=NAMES)
     # Only the chosen one is imported: some want the packages of training, others do not.
     chosen = importlib.import_module(f"pgkt_jax.bench.{parser.parse_known_args(arguments[:1])[0].name}")
     parser.description = chosen.__doc__
