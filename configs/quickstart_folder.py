@@ -24,7 +24,7 @@ CONFIG = Config(
     refine=RefineConfig(
         size=(128, 96), zoom=(0.9, 1.3), color=0.3, k=5, n=8, depth=5, width=32,
         dropout_blocks=1, input_skip=True, mirror_test=True, loss="cross-entropy",
-        learning_rate=1e-3, decay_from=0.5, batch=8, steps=600, every=200,
+        learning_rate=1e-3, decay_from=0.5, batch=8, steps=1200, every=400,
     ),
     parse=ParseConfig(
         size=(128, 96), zoom=(0.9, 1.3), stretch=0.2, turn=15.0, color=0.4, calm_from=0.5,
