@@ -1,7 +1,7 @@
 # Sourced by the other scripts: leaves `python` at an interpreter that has this package with the extras named in EXTRAS.
 # Uses the active virtual environment or conda environment; where there is none, makes .venv beside this folder.
 pinned=()
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 if [ -z "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ]; then
   if [ ! -x .venv/bin/python ]; then
     for candidate in python3.13 python3.12 python3.11 python3; do
@@ -12,6 +12,7 @@ if [ -z "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ]; then
     done
     [ -x .venv/bin/python ] || { echo "Python 3.11 or newer with venv is needed" >&2; exit 2; }
   fi
+  # shellcheck source=/dev/null
   . .venv/bin/activate
   # In an environment of your own, what is there (a jax for your GPU) stays.
   pinned=(--constraint constraints.txt)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sets up and runs every check: style, types, tests. Arguments go to pytest.
 set -euo pipefail
-EXTRAS=test
+EXTRAS="test"
 . "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 ruff check .
 ruff format --check .

@@ -52,16 +52,16 @@ def test_a_number_of_processes_is_a_number(tmp_path, count):
     assert (process.returncode, process.stderr[:6]) == (2, "usage:")
 
 
-def slurm(tmp_path, bin, status):
-    """Runs the batch script under stubs of Slurm that start one task a node, the last with this status."""
+def slurm(tmp_path, bin, srun, **variables):
+    """Runs the batch script under stubs of Slurm; what `srun` does with its task, "$@", is given."""
     bin("scontrol", 'if [ "$1" = show ]; then printf "gpu-%s\\n" 07 08; else echo "scontrol $*" >&2; fi')
-    bin("srun", f'shift; SLURM_PROCID=0 "$@"; SLURM_PROCID=1 "$@"; exit {status}')
-    variables = {"SLURM_SUBMIT_DIR": str(tmp_path), "SLURM_JOB_ID": "123456", "SLURM_NTASKS": "2"}
+    bin("srun", f"shift; {srun}")
+    variables |= {"SLURM_SUBMIT_DIR": str(tmp_path), "SLURM_JOB_ID": "123456", "SLURM_NTASKS": "2"}
     return launch(tmp_path, "slurm.sh", *COMMAND, SLURM_JOB_NODELIST="gpu-[07-08]", **variables)
 
 
 def test_slurm_starts_a_process_a_node_that_knows_its_place(tmp_path, bin):
-    process = slurm(tmp_path, bin, 0)
+    process = slurm(tmp_path, bin, 'SLURM_PROCID=0 "$@"; SLURM_PROCID=1 "$@"')
     assert (process.returncode, process.stderr) == (0, "")
     rest = ["-m", "pgkt_jax.cli", *COMMAND, ""]
     assert [line.split("|") for line in process.stdout.splitlines()] == [
@@ -72,9 +72,26 @@ def test_slurm_starts_a_process_a_node_that_knows_its_place(tmp_path, bin):
 
 @pytest.mark.parametrize(("status", "requeued"), [(2, False), (3, True), (134, True)])
 def test_slurm_queues_a_job_again_that_lost_a_process_but_not_one_with_wrong_input(tmp_path, bin, status, requeued):
-    process = slurm(tmp_path, bin, status)
+    bin("python", f"exit {status}")
+    process = slurm(tmp_path, bin, 'SLURM_PROCID=0 "$@"')
     assert process.returncode == status
     assert process.stderr == ("scontrol requeue 123456\n" if requeued else "")
+
+
+@pytest.mark.parametrize(("saved", "status", "requeued"), [(0, 143, True), (2, 2, False)])
+def test_slurm_queues_a_pre_empted_job_again_that_has_saved(tmp_path, bin, saved, status, requeued):
+    """A pre-emption with a grace time sends SIGTERM to the tasks, whereupon `pgkt` saves and ends with status 0."""
+    bin("python", f'trap "exit {saved}" TERM; sleep .2; touch begun; for _ in {{1..600}}; do sleep .1; done')
+    preempt = 'SLURM_PROCID=0 "$@" & until [ -e begun ]; do sleep .01; done; kill $!; wait $!'
+    process = slurm(tmp_path, bin, preempt)
+    assert process.returncode == status
+    assert process.stderr == ("scontrol requeue 123456\n" if requeued else "")
+
+
+@pytest.mark.parametrize(("asked", "given"), [({"SLURM_CPUS_PER_TASK": "32"}, "32"), ({}, "1")])
+def test_slurm_gives_a_task_the_cpus_that_the_job_asked_for(tmp_path, bin, asked, given):
+    """srun reads its own variable alone, since Slurm 22.05."""
+    assert slurm(tmp_path, bin, 'echo "$SRUN_CPUS_PER_TASK"', **asked).stdout == f"{given}\n"
 
 
 def test_every_worker_of_a_tpu_gets_the_checkout_and_runs_the_same_command(tmp_path, bin):
