@@ -122,10 +122,20 @@ def test_the_kubernetes_objects_are_what_they_are_to_be(kubernetes):
     assert (job["apiVersion"], job["kind"]) == ("batch/v1", "Job")
     assert set(service["spec"]) == {"clusterIP", "publishNotReadyAddresses", "selector", "ports"}
     assert set(job["spec"]) == {"completionMode", "completions", "parallelism", "backoffLimit", "template"}
-    assert set(job["spec"]["template"]["spec"]) == {"subdomain", "restartPolicy", "containers", "volumes"}
+    pod = {"subdomain", "restartPolicy", "terminationGracePeriodSeconds", "containers", "volumes"}
+    assert set(job["spec"]["template"]["spec"]) == pod
     (container,) = job["spec"]["template"]["spec"]["containers"]
     assert set(container) == {"name", "image", "command", "args", "env", "ports", "resources", "volumeMounts"}
     assert job["spec"]["template"]["spec"]["restartPolicy"] in ("OnFailure", "Never")
+
+
+def test_the_image_has_what_its_dockerfile_installs():
+    comment = (ROOT / "launch" / "kubernetes.yaml").read_text()
+    (wheels,) = re.findall(r"pip wheel .*--wheel-dir (\w+) ", comment)
+    copied, place = re.findall(r"^# +COPY (\S+) (\S+)$", comment, re.MULTILINE)[0]
+    (installed,) = re.findall(r"^# +RUN pip install .* (\S+)$", comment, re.MULTILINE)
+    assert Path(copied).parent == Path(wheels)
+    assert installed == place + Path(copied).name
 
 
 def test_the_pods_find_the_first_of_them_and_know_their_number(kubernetes):
