@@ -15,6 +15,7 @@ from pathlib import Path
 import jax
 
 from pgkt_jax.commands import stages
+from pgkt_jax.commands.fields import did_you_mean, read_fields
 from pgkt_jax.config import Config, load_config
 from pgkt_jax.train import hosts
 from pgkt_jax.train.faults import leaving_on_sigterm
@@ -52,9 +53,11 @@ goes on where it was; with other settings only if --accept-changes says so.
 
 On several hosts, see launch/. --profile FIRST LAST traces those steps of every training for TensorBoard or Perfetto.
 
-  pgkt quickstart quickstart_puppets
+  {example}
   pgkt refine paper_pascal --data.people my_people --out runs/mine --refine.prior skeleton
 """
+
+EXAMPLE = "pgkt quickstart quickstart_puppets"
 
 TOOLS = ("build-data", "predict", "explain", "view", "demo", "export", "tables", "bench", "import-weights")
 """Commands that take no config; each reads its own arguments, and is imported when it is asked for."""
@@ -69,13 +72,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if {"--help", "-h"} & set(arguments[:2]):
         print(_usage())
         return 0
-    if len(arguments) < 2 or arguments[0] not in stages.COMMANDS:
-        unknown = arguments and arguments[0] not in stages.COMMANDS
-        print(_usage(), file=sys.stderr)
-        print(f"pgkt: there is no command {arguments[0]!r}" if unknown else "pgkt: CONFIG is missing", file=sys.stderr)
+    if wrong := _wrong_usage(arguments):
+        print(f"{wrong} (`pgkt --help` says more)", file=sys.stderr)
         return 2
     command = stages.COMMANDS[arguments[0]]
-    return _checked(arguments[0], lambda: _run(command, arguments[1], arguments[2:]))
+    return _checked(arguments[0], lambda: _run(command, f"pgkt {arguments[0]} {arguments[1]}", arguments[1:]))
+
+
+def _wrong_usage(arguments: Sequence[str]) -> str | None:
+    """What is wrong with what stands before the fields, and a command that works."""
+    name, config = [*arguments, "", ""][:2]
+    if not name:
+        return f"pgkt: COMMAND is missing; for instance: {EXAMPLE}"
+    if name not in stages.COMMANDS:
+        known = [*stages.COMMANDS, *TOOLS]
+        return f"pgkt: there is no command {name!r}{did_you_mean(name, known)}; for instance: {EXAMPLE}"
+    if not config or config.startswith("--"):
+        return f"pgkt {name}: CONFIG is missing; for instance: pgkt {name} quickstart_puppets"
+    return None
 
 
 def _checked(name: str, run: Callable[[], None]) -> int:
@@ -92,25 +106,24 @@ def _checked(name: str, run: Callable[[], None]) -> int:
 
 def _usage() -> str:
     lines = (f"  {name:12}{(run.__doc__ or '')}" for name, run in stages.COMMANDS.items())
-    return USAGE.format(commands="\n".join(lines))
+    return USAGE.format(commands="\n".join(lines), example=EXAMPLE)
 
 
-def _run(command: Callable[[Config, Path], None], name: str, rest: list[str]) -> None:
+def _run(command: Callable[[Config, Path], None], typed: str, arguments: list[str]) -> None:
+    name, *rest = arguments
     path, config = load_config(name)
     folder = Path("runs") / path.stem
     if "--out" in rest:
         at = rest.index("--out")
-        if at + 1 == len(rest):
-            raise ValueError("--out wants a folder")
+        if not rest[at + 1 :] or rest[at + 1].startswith("--"):
+            raise ValueError(f"--out wants a folder; for instance: {typed} --out {folder}")
         folder = Path(rest[at + 1])
         del rest[at : at + 2]
     accepts_changes = "--accept-changes" in rest
     if accepts_changes:
         rest.remove("--accept-changes")
     if rest:
-        import tyro
-
-        config = tyro.cli(Config, default=config, args=rest, prog=f"pgkt … {name}")
+        config = read_fields(config, rest, command=typed)
     hosts.start()
     hosts.check_agreement("settings", (config, accepts_changes))
     # full, semi and all are one program: compiled once, and not again when a run is resumed.

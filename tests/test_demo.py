@@ -253,5 +253,6 @@ def test_wrong_usage_ends_in_one_sentence(tmp_path, monkeypatch, capsys, argumen
     error = capsys.readouterr().err
     assert error.startswith("pgkt demo: ")
     assert said in error
+    assert "; for instance: pgkt demo " in error
     assert error.count("\n") == 1
     assert not list(tmp_path.iterdir())

@@ -198,7 +198,7 @@ def test_the_commands_and_configs_in_the_readme_exist(readme, monkeypatch):
 
 def test_the_usage_text_names_real_configs(monkeypatch):
     monkeypatch.chdir(ROOT)
-    for names, config in commands_of(cli.USAGE):
+    for names, config in commands_of(cli.USAGE.format(commands="", example=cli.EXAMPLE)):
         assert set(names) <= set(COMMANDS)
         cli.load_config(config)
 

@@ -41,9 +41,9 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--people", type=int, default=200, help="at most so many people (default: 200)")
     chosen = parser.parse_args(arguments)
     if chosen.people < 2:
-        raise ValueError(f"--people {chosen.people}: a page wants two people at least")
+        parser.error(f"--people {chosen.people}: a page wants two people at least")
     if chosen.out.is_dir():
-        raise ValueError(f"--out {chosen.out}: is a folder, not a file")
+        parser.error(f"--out {chosen.out}: is a folder, not a file")
     bank = _bank(chosen.people_of, chosen.people)
     write_demo(chosen.out, bank)
     print(f"{chosen.out}: {bank.size} people, {chosen.out.stat().st_size / 1e6:.1f} MB; open it in a browser")
@@ -57,7 +57,7 @@ def _bank(name: str, most: int) -> PoseBank:
         side = max(whole.label_maps.shape[1:])  # nothing is reduced twice
         return PoseBank.create(whole.skeleton, maps, whole.joints[:most], whole.visible[:most], max_side=side)
     if name not in ("puppets", "puppet_animals") and not Path(name).is_dir():
-        raise ValueError(f"{name}: there is no run and no data set of this name")
+        raise ValueError(f"{name}: there is no run and no data set of this name; for instance: pgkt demo puppets")
     source = open_people(name)
     people = list(islice(map(_small, filter(_is_labelled, source.split("train"))), most))
     if len(people) < 2:
