@@ -167,6 +167,10 @@ BAD = [
     ("quickstart", "tiny", ["--refine.k", "5", "--refine.n", "5"], None, "6 labelled people, not 4"),
     ("quickstart", "tiny", ["--refine.n", "5", "--data.labels", "1"], None, "6 labelled people, not 1"),
     ("refine", "tiny", ["--data.labels", "1"], None, "3 labelled people, not 1"),
+    ("refine", "tiny", ["--profile", "2", "1"], None, "profile = 2 1: refine has steps 1 to 2, give the first and the"),
+    ("synthesize", "tiny", ["--profile", "2", "3"], None, "profile = 2 3: refine has steps 1 to 2"),
+    ("parse", "tiny", ["--profile", "0", "1"], None, "profile = 0 1: parse has steps 1 to 2"),
+    ("quickstart", "tiny", ["--profile", "2", "3", "--refine.steps", "3"], None, "3: parse has steps 1 to 2"),
 ]  # fmt: skip
 
 

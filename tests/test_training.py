@@ -224,8 +224,9 @@ class Killed(Exception):
 
 
 def train(
-    folder, *, steps=STEPS, kill_at=None, scores=None, data=None, step=tiny_step, config=TinyConfig(), evaluate=None
-):
+    folder, *, steps=STEPS, kill_at=None, scores=None, data=None, step=tiny_step, config=TinyConfig(), evaluate=None,
+    profile=None,
+):  # fmt: skip
     def score(state):
         if int(state.step) == kill_at:
             raise Killed
@@ -234,7 +235,7 @@ def train(
     data = data or Resident(stack_people(TINY_PEOPLE, (3, 4)), BATCH, seed=3)
     return fit(
         new_state(), step, jnp.float32(2), data, title="tiny", config=config, folder=folder,
-        steps=steps, every=EVERY, evaluate=evaluate or score,
+        steps=steps, every=EVERY, evaluate=evaluate or score, profile=profile,
     )  # fmt: skip
 
 
@@ -338,6 +339,12 @@ def test_steps_inside_a_scan_train_the_same_state(whole, tmp_path, monkeypatch):
     np.testing.assert_allclose(
         np.average([row["loss"] for row in rows], weights=[3, 3, 2]), np.mean(expected), rtol=1e-5
     )
+
+
+def test_a_trace_of_chosen_steps_is_left_for_the_profiler(whole, tmp_path):
+    assert_same(train(tmp_path, profile=(3, 4)), whole[0])
+    (trace,) = (tmp_path / "profile").rglob("*.xplane.pb")
+    assert b"tiny_step" in trace.read_bytes()
 
 
 def test_batches_are_split_over_all_devices_or_refused():

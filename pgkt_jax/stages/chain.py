@@ -22,6 +22,7 @@ from pgkt_jax.stages.refine import check_refinement, refined_labels, train_refin
 from pgkt_jax.stages.synthesize import SPLIT, synthesize
 from pgkt_jax.train.sharding import check_batch
 from pgkt_jax.train.state import TrainState
+from pgkt_jax.train.watch import check_profile
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,12 @@ def check_run(config: Config, splits: Splits) -> None:
     """Says before anything starts what would fail later.
 
     Raises:
-        ValueError: fewer labelled people than the prior needs, or a batch that the devices cannot share.
+        ValueError: fewer labelled people than the prior needs, a batch that the devices cannot share, or steps to trace
+            that there are not.
     """
-    check_refinement(config.refine, splits.labelled)
+    check_refinement(config.refine, splits.labelled, profile=config.profile)
     check_batch(config.parse.batch, "parse.batch", parts=config.parse.accumulate)
+    check_profile(config.profile, config.parse.steps, "parse")
 
 
 def refined(config: RefineConfig, splits: Splits, folder: Path, *, profile: tuple[int, int] | None = None) -> Refined:

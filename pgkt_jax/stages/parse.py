@@ -44,6 +44,7 @@ from pgkt_jax.train.views import (
     turn,
     turn_classes,
 )
+from pgkt_jax.train.watch import check_profile
 from pgkt_jax.typing import Array, Float, Int, Key, Scalar, UInt8
 
 PARSERS = ("parse-semi", "parse-full", "parse-all")
@@ -244,6 +245,7 @@ def train_parsing(
         ValueError: the folder holds a run with another config, or the weights to start from do not fit.
     """
     check_batch(config.batch, "parse.batch", parts=config.accumulate)
+    check_profile(profile, config.steps, "parse")
     with hosts.first_ahead("check people"):
         check_people(folder, people)
     skeleton = splits.skeleton

@@ -30,6 +30,7 @@ from pgkt_jax.train.run_folder import save_bank
 from pgkt_jax.train.sharding import check_batch
 from pgkt_jax.train.state import TrainState
 from pgkt_jax.train.views import color_jitter, jittered_box, see, see_classes, whole_box
+from pgkt_jax.train.watch import check_profile
 from pgkt_jax.typing import Array, Bool, Float, Int, Key
 
 REFINERS = ("refine-part-level", "refine-skeleton", "refine-none")
@@ -151,13 +152,17 @@ def refined_labels(config: RefineConfig, state: TrainState, bank: PoseBank, peop
     return masks_to_labels(seen, boxes, people.images.shape[1:3], masks=config.loss == "l1")
 
 
-def check_refinement(config: RefineConfig, labelled: Sequence[Person]) -> None:
+def check_refinement(
+    config: RefineConfig, labelled: Sequence[Person], *, profile: tuple[int, int] | None = None
+) -> None:
     """Says before anything starts what would fail later.
 
     Raises:
-        ValueError: fewer labelled people than the prior needs (n and the person itself), or an indivisible batch.
+        ValueError: fewer labelled people than the prior needs (n and the person itself), an indivisible batch, or steps
+            to trace that there are not.
     """
     check_batch(config.batch, "refine.batch")
+    check_profile(profile, _steps(config, len(labelled)), "refine")
     needed = config.n + 1 if config.prior == "part-level" else 1
     if not 1 <= config.k <= config.n or len(labelled) < needed:
         raise ValueError(
@@ -196,11 +201,10 @@ def train_refinement(
     Leaves in the folder what `trained_refiner` needs, the bank among it.
 
     Raises:
-        ValueError: fewer labelled people than the prior needs (n and the person itself), a folder of another run, or
-            weights to start from that do not fit.
+        ValueError: as `check_refinement`; a folder of another run, or weights to start from that do not fit.
     """
     labelled, skeleton = splits.labelled, splits.skeleton
-    check_refinement(config, labelled)
+    check_refinement(config, labelled, profile=profile)
     with hosts.first_ahead("check people"):
         check_people(folder, labelled)
     bank = bank_of(labelled, skeleton)

@@ -101,6 +101,15 @@ class Watch:
         self._profile = None
 
 
+def check_profile(profile: tuple[int, int] | None, steps: int, name: str) -> None:
+    """Raises ValueError if a training of so many steps has not all of the steps that are to be traced."""
+    if profile and not 1 <= profile[0] <= profile[1] <= steps:
+        first, last = profile
+        raise ValueError(
+            f"profile = {first} {last}: {name} has steps 1 to {steps}, give the first and the last to trace"
+        )
+
+
 def memory_mib() -> dict[str, float]:
     """What this process' fullest device holds, now and at most, in MiB; on CPUs the process' own peak."""
     stats = [found for found in (device.memory_stats() for device in jax.local_devices()) if found]
