@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets up and runs every check: style, types, tests. Arguments go to pytest.
+# Sets up and runs style, types and all tests but the slow ones. Arguments go to pytest (`-m slow` runs those alone).
 set -euo pipefail
 EXTRAS="test"
 . "$(dirname "${BASH_SOURCE[0]}")/setup.sh"

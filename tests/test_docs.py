@@ -16,8 +16,14 @@ import tokenize
 from pathlib import Path
 
 import pytest
+from test_launch import commands_of, paths_of
 
-DOCS = Path(__file__).parents[1] / "pgkt_jax" / "docs"
+from pgkt_jax.cli import TOOLS
+from pgkt_jax.commands.stages import COMMANDS
+from pgkt_jax.config import load_config
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "pgkt_jax" / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 NOTEBOOK = DOCS / "pose_to_prior.ipynb"
 MOST_BYTES = 100_000  # of a picture in a notebook
@@ -75,6 +81,17 @@ def test_the_pages_that_promise_code_have_some():
 def test_links_between_pages_lead_somewhere(page):
     links = re.findall(r"\]\((?!https?://)([^)#\s]+)\)", page.read_text())
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_commands_configs_and_paths_of_a_page_exist(page, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    text = page.read_text()
+    for names, config in commands_of(text):
+        assert set(names) <= {*COMMANDS, *TOOLS}
+        if config is not None and names[0] not in TOOLS:
+            load_config(config)
+    assert [path for path in paths_of(text) if not list(ROOT.glob(path))] == []
 
 
 def words(outputs):

@@ -7,7 +7,6 @@ from pathlib import Path
 import jax
 import pytest
 
-pytestmark = pytest.mark.slow
 EXAMPLES = Path(__file__).parents[1] / "pgkt_jax" / "docs" / "examples"
 
 

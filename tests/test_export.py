@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 from types import SimpleNamespace
 
 import jax
@@ -71,6 +72,15 @@ def said(place):
     )
     with np.load(place / "said.npz") as arrays:
         return SimpleNamespace(**given, **arrays)
+
+
+def test_the_line_of_the_readme_runs_a_file(place, said):
+    readme = " ".join((Path(__file__).parents[1] / "README.md").read_text().split())
+    (line,) = re.findall(r"After `import jax\.export`, `(.*?)` of the file's bytes", readme)
+    call = eval(line, {"jax": jax, "data": (place / "parser.stablehlo").read_bytes()})
+    found = call(said.tall)
+    assert (found.dtype, found.shape) == (np.float32, (*said.tall.shape[:3], PASCAL_PERSON.num_classes))
+    np.testing.assert_allclose(found, said.parsed, atol=1e-4)
 
 
 def test_the_files_hold_what_they_are_said_to_hold(place):

@@ -186,6 +186,10 @@ def commands_of(text):
         yield names, next((word for word in words[1:2] if not word.startswith(("-", "CONFIG", "[", "…"))), None)
 
 
+def paths_of(text):
+    return re.findall(r"\b(?:launch|configs|tests|pgkt_jax)/[\w./*-]*\w", text)
+
+
 def test_the_commands_and_configs_in_the_readme_exist(readme, monkeypatch):
     monkeypatch.chdir(ROOT)
     found = list(commands_of(readme))
@@ -205,12 +209,11 @@ def test_the_usage_text_names_real_configs(monkeypatch):
 
 def test_the_paths_in_the_readme_exist(readme):
     links = re.findall(r"\]\((?!https?://)([^)#]+)\)", readme)
-    named = re.findall(r"\b(?:launch|configs|tests|pgkt_jax)/[\w./*-]*\w", readme)
     layout = re.findall(r"^ {6}((?:[\w.]+(?:/|\.py) ?)+)", readme.split("## Layout")[-1], re.MULTILINE)
     inner = [f"pgkt_jax/{name}" for line in layout for name in line.split()]
     assert inner
     assert links
-    missing = [path for path in [*links, *named, *inner] if not list(ROOT.glob(path))]
+    missing = [path for path in [*links, *paths_of(readme), *inner] if not list(ROOT.glob(path))]
     assert missing == []
 
 

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 from contextlib import closing
+from pathlib import Path
 from types import SimpleNamespace
 
 import jax
@@ -122,6 +123,24 @@ def test_probabilities_sum_to_one_and_their_largest_is_the_label(refiner, parser
             np.testing.assert_allclose(shares.sum(-1), 1, atol=1e-5)
             np.testing.assert_array_equal(shares.argmax(-1), label_map)
     assert parser.probabilities(IMAGES[:1], dtype=np.float16)[0].dtype == np.float16
+
+
+def test_the_lines_of_the_readme_run(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("runs").mkdir()
+    Path("runs/quickstart").symlink_to(run.folder)
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    lines = re.findall(r"^ {4}((?:refiner|label_maps) = .*)$", readme, re.MULTILINE)
+    assert len(lines) == 3
+    names = {"pgkt": pgkt, "images": IMAGES, "joints": JOINTS, "visible": VISIBLE}
+    for line in lines:
+        exec(line, names)
+        if "label_maps" in names:
+            assert [(label_map.dtype, label_map.shape) for label_map in names.pop("label_maps")] == [
+                (np.uint8, size) for size in MIXED
+            ]
+    assert "refiner.probabilities: float" in lines[1]
+    assert names["refiner"].probabilities(IMAGES[:1], JOINTS[:1], VISIBLE[:1])[0].dtype == np.float32
 
 
 def test_the_network_is_compiled_once_for_all_sizes(refiner):
