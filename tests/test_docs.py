@@ -14,13 +14,14 @@ import subprocess
 import sys
 import tokenize
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 from test_launch import commands_of, paths_of
 
 from pgkt_jax.cli import TOOLS
 from pgkt_jax.commands.stages import COMMANDS
-from pgkt_jax.config import load_config
+from pgkt_jax.config import Config, load_config
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "pgkt_jax" / "docs"
@@ -92,6 +93,13 @@ def test_the_commands_configs_and_paths_of_a_page_exist(page, monkeypatch):
         if config is not None and names[0] not in TOOLS:
             load_config(config)
     assert [path for path in paths_of(text) if not list(ROOT.glob(path))] == []
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md"], ids=lambda page: page.name)
+def test_the_fields_that_a_page_sets_exist(page):
+    fields = get_type_hints(Config)
+    for part, name in re.findall(r"--(data|refine|parse)\.([\w-]+)", page.read_text()):
+        assert name.replace("-", "_") in get_type_hints(fields[part])
 
 
 def words(outputs):
