@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 import tokenize
+import tomllib
 from pathlib import Path
 from typing import get_type_hints
 
@@ -93,6 +94,13 @@ def test_the_commands_configs_and_paths_of_a_page_exist(page, monkeypatch):
         if config is not None and names[0] not in TOOLS:
             load_config(config)
     assert [path for path in paths_of(text) if not list(ROOT.glob(path))] == []
+
+
+def test_the_pages_are_installed_with_the_package():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    patterns = settings["package-data"]["pgkt_jax"]
+    installed = {path for pattern in patterns for path in (ROOT / "pgkt_jax").glob(pattern)}
+    assert {NOTEBOOK, *PAGES, *DOCS.glob("examples/*.py")} <= installed
 
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md"], ids=lambda page: page.name)
