@@ -125,6 +125,13 @@ def test_probabilities_sum_to_one_and_their_largest_is_the_label(refiner, parser
     assert parser.probabilities(IMAGES[:1], dtype=np.float16)[0].dtype == np.float16
 
 
+def test_the_network_is_compiled_once_for_all_sizes(refiner):
+    before = len(TRACED)
+    for row in range(3):
+        refiner(IMAGES[row:], JOINTS[row:], VISIBLE[row:])
+    assert before == len(TRACED) == 1
+
+
 def test_the_lines_of_the_readme_run(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("runs").mkdir()
@@ -141,13 +148,6 @@ def test_the_lines_of_the_readme_run(run, tmp_path, monkeypatch):
             ]
     assert "refiner.probabilities: float" in lines[1]
     assert names["refiner"].probabilities(IMAGES[:1], JOINTS[:1], VISIBLE[:1])[0].dtype == np.float32
-
-
-def test_the_network_is_compiled_once_for_all_sizes(refiner):
-    before = len(TRACED)
-    for row in range(3):
-        refiner(IMAGES[row:], JOINTS[row:], VISIBLE[row:])
-    assert before == len(TRACED) == 1
 
 
 def test_a_long_image_keeps_its_size(parser):
