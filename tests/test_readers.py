@@ -18,6 +18,7 @@ from pgkt_jax.data.readers.pascal_person_part import read_pascal_person_part
 from pgkt_jax.data.readers.people import read_ids
 from pgkt_jax.data.readers.poses import read_poses
 from pgkt_jax.data.readers.regions import nearest_parts, of_one_person
+from pgkt_jax.data.sources import read_splits
 from pgkt_jax.skeleton import COW, HORSE, IGNORE, PASCAL_PERSON
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -443,6 +444,27 @@ def test_cow(tmp_path):
     ids = {HORSE.parts[id - 1].name for id in set(np.unique(cow.label_map)) - {0, IGNORE}}
     assert ids == {"torso", "tail"}  # the crop goes around the joints
     assert cow.joints[HORSE.joint("withers"), 0] - cow.joints[HORSE.joint("tail_base"), 0] == 30
+
+
+def test_animals_of_neither_list_have_keypoints_only(tmp_path):
+    points = {"Withers": (50, 30), "TailBase": (20, 30)}
+    for id in ("a", "b", "c", "d", "e"):
+        for number in (1, 2) if id == "d" else (1,):
+            put(tmp_path / "horse" / f"{id}_{number}.xml", horse_xml(id, "horse", points))
+        if id != "e":  # of a VOC later than the photographs
+            put_image(tmp_path / "JPEGImages" / f"{id}.jpg")
+        if id in "abc":
+            horse = ("horse", box(5, 100, 10, 75), {"torso": box(25, 60, 15, 55)})
+            pascal_mat(tmp_path / "Annotations_Part" / f"{id}.mat", horse)
+    put(tmp_path / "horse" / "d_3.xml", horse_xml("d", "horse", {"Nose": (50, 30)}))  # no part can be placed
+    put(tmp_path / "train_id.txt", "a\nb\n")
+    put(tmp_path / "val_id.txt", "c\n")
+    people = read_horse_cow(tmp_path, val=1)
+    assert people.splits == {"train": 1, "val": 1, "test": 1, "poses": 2}
+    splits = read_splits(people)  # as Table 4 takes them
+    assert [horse.id for horse in splits.keypoints_only] == ["d_1", "d_2"]
+    assert [horse.label_map for horse in people.split("poses")] == [None, None]
+    np.testing.assert_array_equal(people.split("poses")[0].joints, people.split("test")[0].joints)
 
 
 def mpii_mat(path: Path, joints: np.ndarray, *, id: int | None = None) -> None:

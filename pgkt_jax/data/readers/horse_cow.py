@@ -1,7 +1,7 @@
 """Horses and cows: part annotations of PASCAL-Part with the keypoints of the poselets' authors."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -30,7 +30,8 @@ horse_cow wants, under --manual-dir:
   JPEGImages/ID.jpg            VOC 2010 trainval (host.robots.ox.ac.uk/pascal/VOC/voc2010)
   Annotations_Part/ID.mat      PASCAL-Part (roozbehm.info/pascal-parts)
   horse/ID_N.xml, cow/ID_N.xml keypoints (voc2011_keypoints_Feb2012 of www2.eecs.berkeley.edu, Bourdev et al.)
-  train_id.txt, val_id.txt     the ids of the split for training and of that for testing, one a line"""
+  train_id.txt, val_id.txt     the ids of the split for training and of that for testing, one a line; animals of
+                               neither whose photograph is there have keypoints only"""
 
 _NAMES = {
     "L_Eye": "left_eye", "R_Eye": "right_eye", "L_EarBase": "left_ear_base", "R_EarBase": "right_ear_base",
@@ -45,7 +46,10 @@ _NAMES = {
 
 
 def read_horse_cow(root: Path, *, animal: Literal["horse", "cow"] = "horse", val: int = 20) -> ReadPeople:
-    """Splits `train`, `val` (held out of the list for training) and `test`: a crop around every animal with keypoints.
+    """Crops around animals with keypoints: `train`, `val` (held out of the list for training), `test` and `poses`.
+
+    In `poses`, without label maps, is every animal of neither list whose photograph is there: the keypoints are of a
+    later VOC than the photographs, so some have none.
 
     Args:
         root: the folder of what `GUIDE` lists.
@@ -64,16 +68,27 @@ def read_horse_cow(root: Path, *, animal: Literal["horse", "cow"] = "horse", val
     })  # fmt: skip
     images, annotations, keypoints = found["images"], found["part annotations"], found[f"keypoints of the {animal}"]
     herds = _herds(keypoints)
+    listed = {name: read_ids(found[f"ids for {name}ing"]) for name in ("train", "test")}
     groups = {}
-    for name in ("train", "test"):
-        ids = [id for id in read_ids(found[f"ids for {name}ing"]) if id in herds]
+    for name, ids in listed.items():
+        ids = [id for id in ids if id in herds]
         check_there(images / f"{id}.jpg" for id in ids)
         check_there(annotations / f"{id}.mat" for id in ids)
-        animals = [(herds[id], row) for id in ids for row in range(len(herds[id]))]
-        animals = [(herd, row) for herd, row in animals if has_limb(herd[row].visible, HORSE)]
-        groups[name] = LazyPeople(animals, partial(_animal, images, annotations, animal))
+        groups[name] = LazyPeople(_placeable(herds, ids), partial(_labelled, images, annotations, animal))
     train, held = held_out(groups["train"], val)
-    return ReadPeople({"horse": HORSE, "cow": COW}[animal], {"train": train, "val": held, "test": groups["test"]})
+    others = [id for id in herds.keys() - set().union(*listed.values()) if files.is_there(images / f"{id}.jpg")]
+    poses = LazyPeople(_placeable(herds, sorted(others)), partial(_posed, images))
+    splits = {"train": train, "val": held, "test": groups["test"], "poses": poses}
+    return ReadPeople({"horse": HORSE, "cow": COW}[animal], splits)
+
+
+Item = tuple[Sequence[Pose], int]
+"""All animals on an image, and the row of one of them."""
+
+
+def _placeable(herds: Mapping[str, Sequence[Pose]], ids: Sequence[str]) -> list[Item]:
+    """The animals on these images of whom a part can be placed."""
+    return [(herds[id], row) for id in ids for row, pose in enumerate(herds[id]) if has_limb(pose.visible, HORSE)]
 
 
 def _herds(folder: Path) -> dict[str, list[Pose]]:
@@ -119,7 +134,13 @@ def _number(text: str | None) -> float:
     return number
 
 
-def _animal(images: Path, annotations: Path, kind: str, item: tuple[Sequence[Pose], int]) -> Person:
+def _posed(images: Path, item: Item) -> Person:
+    pose = item[0][item[1]]
+    image = read_image(images / f"{pose.image}.jpg")
+    return cropped(Person(pose.id, image, pose.joints, pose.visible))
+
+
+def _labelled(images: Path, annotations: Path, kind: str, item: Item) -> Person:
     herd, me = item
     pose = herd[me]
     image = read_image(images / f"{pose.image}.jpg")
