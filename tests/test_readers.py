@@ -20,6 +20,7 @@ from pgkt_jax.data.readers.poses import read_poses
 from pgkt_jax.data.readers.regions import nearest_parts, of_one_person
 from pgkt_jax.data.sources import read_splits
 from pgkt_jax.skeleton import COW, HORSE, IGNORE, PASCAL_PERSON
+from pgkt_jax.stages.photographs import with_poses
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 HEIGHT, WIDTH = 120, 80
@@ -310,6 +311,21 @@ def test_exif_orientation_is_followed_only_on_demand(tmp_path):
     shapes = [read_coco_poses(tmp_path, upright=upright).split("poses")[0].image.shape for upright in (True, False)]
     assert shapes[0][0] > WIDTH  # as the estimator saw it: the whole person fits in
     assert shapes[1][0] <= WIDTH
+
+
+@pytest.mark.parametrize(("upright", "size"), [(True, (WIDTH, HEIGHT)), (False, (HEIGHT, WIDTH))])
+def test_shares_of_a_turned_photograph_are_shares_of_its_upright_size(tmp_path, upright, size):
+    """Stored lying, as a phone that is held upright stores it; read so only where `upright` says so."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    put_image(tmp_path / "images" / "a.jpg", size=size, exif=exif)
+    put(tmp_path / "poses.json", json.dumps({"a.jpg": {"pose_landmarks": [landmarks()]}}))
+    (pose,) = read_poses(tmp_path / "poses.json", tmp_path / "images", upright=upright)
+    np.testing.assert_allclose(pose.joints[0], STANDING[0], atol=1e-4)
+    (person,) = read_coco_poses(tmp_path, upright=upright).split("poses")
+    np.testing.assert_allclose(person.joints[3] - person.joints[0], STANDING[3] - STANDING[0], atol=1e-4)
+    (photograph,) = with_poses([tmp_path / "images" / "a.jpg"], tmp_path / "poses.json", upright=upright)
+    np.testing.assert_array_equal(photograph.poses[0].joints, pose.joints)
 
 
 # --- label maps in their published layouts --------------------------------------------------------------

@@ -68,7 +68,7 @@ def main(arguments: Sequence[str]) -> None:
         by_pixels = Parser.from_checkpoint(chosen.run, batch=min(BATCH, len(paths)))
         scenes, skeleton = parsed(photographs, by_pixels, **options), by_pixels.skeleton
     else:
-        photographs = with_poses(paths, chosen.poses)
+        photographs = with_poses(paths, chosen.poses, upright=chosen.upright)
         people = sum(len(photograph.poses) for photograph in photographs)
         by_joints = Refiner.from_checkpoint(chosen.run, batch=min(BATCH, people))
         scenes, skeleton = refined(photographs, by_joints, **options), by_joints.skeleton

@@ -95,8 +95,13 @@ def _standing_for(name: str) -> list[Path]:
     return found
 
 
-def with_poses(paths: Sequence[Path], poses: Path) -> list[Photograph]:
+def with_poses(paths: Sequence[Path], poses: Path, *, upright: bool = False) -> list[Photograph]:
     """Photographs with those poses of a file (see `data.readers.poses`) that name them.
+
+    Args:
+        paths: of the photographs, all in one folder.
+        poses: the file.
+        upright: they are turned by their EXIF orientation.
 
     Raises:
         ValueError: the file cannot be read, names none of the photographs, or these lie in several folders.
@@ -106,7 +111,7 @@ def with_poses(paths: Sequence[Path], poses: Path) -> list[Photograph]:
         shown = ", ".join(map(str, folders[:3]))
         raise ValueError(f"{poses} names photographs of one folder, but these lie in {len(folders)}: {shown}")
     everybody = defaultdict(list)
-    for pose in read_poses(poses, folders[0]):
+    for pose in read_poses(poses, folders[0], upright=upright):
         everybody[pose.image].append(pose)
     found = [Photograph(path, everybody[path.name]) for path in paths if path.name in everybody]
     if not found:

@@ -29,7 +29,8 @@ def read_coco_poses(root: Path, *, body: Body = "full", upright: bool = False) -
         ValueError: files are missing or are not of their form.
     """
     found = need(root, GUIDE, {"images": ["images"], "poses": ["poses.json", "poses"]})
-    return people_of(read_poses(found["poses"], found["images"]), found["images"], body, upright=upright)
+    poses = read_poses(found["poses"], found["images"], upright=upright)
+    return people_of(poses, found["images"], body, upright=upright)
 
 
 def people_of(poses: Sequence[Pose], images: Path, body: Body, *, upright: bool) -> ReadPeople:

@@ -65,12 +65,13 @@ class Pose:
             raise ValueError(f"person {self.id}: a joint is farther away than {checks.MAX_COORDINATE:g} pixels")
 
 
-def read_poses(path: Path, images: Path) -> list[Pose]:
+def read_poses(path: Path, images: Path, *, upright: bool = False) -> list[Pose]:
     """All poses of a file, or of a folder of OpenPose's.
 
     Args:
         path: see the table above.
         images: the folder of the images: MediaPipe's joints need their sizes, OpenPose's files their extensions.
+        upright: the images are turned by their EXIF orientation, which can swap width and height.
 
     Raises:
         ValueError: the file is not what its form says; it names file, item and field.
@@ -89,7 +90,7 @@ def read_poses(path: Path, images: Path) -> list[Pose]:
         if isinstance(document, dict) and {"images", "annotations"} <= document.keys():
             return _numbered(_of_coco(document))
         if isinstance(document, dict):
-            return _numbered(_of_images(document, images))
+            return _numbered(_of_images(document, images, upright))
         raise ValueError("is neither a list nor an object")
 
 
@@ -157,15 +158,17 @@ def _of_detections(people: Sequence[object]) -> Iterator[Found]:
             yield name, *_joints(_field(person, "keypoints", list))
 
 
-def _of_images(document: Mapping[str, object], images: Path) -> Iterator[Found]:
+def _of_images(document: Mapping[str, object], images: Path, upright: bool) -> Iterator[Found]:
     for key, content in document.items():
         with checks.about(repr(key)):
             name = _file_name(key)
             if not isinstance(content, dict):
                 raise ValueError("is not an object")
             if "pose_landmarks" in content:
-                for landmarks in _list(content, "pose_landmarks"):
-                    yield name, *_of_landmarks(landmarks, images / name)
+                if poses := _list(content, "pose_landmarks"):
+                    size = _size(images / name, upright)
+                    for landmarks in poses:
+                        yield name, *_of_landmarks(landmarks, size)
             else:
                 people, joints = ("bodies", "joints") if "bodies" in content else ("people", "pose_keypoints_2d")
                 for row, person in enumerate(_list(content, people)):
@@ -173,11 +176,19 @@ def _of_images(document: Mapping[str, object], images: Path) -> Iterator[Found]:
                         yield name, *_joints(_field(person, joints, list))
 
 
-def _of_landmarks(landmarks: object, image: Path) -> tuple[np.ndarray, np.ndarray]:
-    """MediaPipe's x and y run from 0 to 1 between the edges of the image."""
+def _size(image: Path, upright: bool) -> tuple[int, int]:
+    """(height, width) in pixels of the image as it will be read; only the decoder knows how it turns it."""
+    if not upright:
+        return pictures.picture_size(files.read_bytes(image))
+    height, width, _ = pictures.decode_image(files.read_bytes(image), upright=True).shape
+    return height, width
+
+
+def _of_landmarks(landmarks: object, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """MediaPipe's x and y run from 0 to 1 between the edges of an image of this (height, width)."""
     if not isinstance(landmarks, list):
         raise ValueError("pose_landmarks: is not a list of lists")
-    height, width = pictures.picture_size(files.read_bytes(image))
+    height, width = size
     numbers: list[float] = []
     for point in landmarks:
         x, y, seen = (_field(point, name, (int, float)) for name in ("x", "y", "visibility"))
