@@ -154,6 +154,10 @@ def test_options_are_those_of_the_reader(manual, tmp_path):
     assert cli.main([*arguments, "--body", "upper", "--upright"]) == 0
     assert cli.main([*arguments, "--body", "left"]) == 2
     assert cli.main(["build-data", "mpii", "--out", "out", "--body", "upper"]) == 2
+    (manual / "train.txt").rename(manual / "voc.txt")
+    arguments = ["build-data", "label_list", "--manual-dir", str(manual), "--out", str(tmp_path / "lists")]
+    assert cli.main([*arguments, "--test", "voc.txt"]) == 0
+    assert open_people(str(tmp_path / "lists")).splits == {"test": 1}
 
 
 @pytest.mark.parametrize("name", ["pascal_person_part", "mpii", "coco_poses", "horse_cow", "lip", "label_list"])

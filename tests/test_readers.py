@@ -543,17 +543,39 @@ def test_lip(tmp_path):
     assert {at: person.label_map[at] for at in places} == {at: PART[name] for at, name in places.items()}
 
 
-def test_label_list(tmp_path):
+@pytest.fixture
+def label_lists(tmp_path):
+    """The list of the paper's authors, which ends in a blank line, one for testing, and their README."""
     put_image(tmp_path / "JPEGImages" / "a.jpg")
     put_image(tmp_path / "coco" / "a.jpg")
     labels = boxes(arm=3, torso=2, head=1)
     labels[0, 0] = IGNORE
     put_labels(tmp_path / "labels" / "a.png", labels)
-    put(tmp_path / "train_all.txt", "/JPEGImages/a.jpg /labels/a.png\ncoco/a.jpg labels/a.png\n")
-    people = read_label_list(tmp_path)
-    assert people.splits == {"train_all": 2}
-    assert [person.id for person in people.split("train_all")] == ["JPEGImages_a", "coco_a"]
-    np.testing.assert_array_equal(PASCAL_PERSON.class_lut[people.split("train_all")[0].label_map], labels)
+    put(tmp_path / "train_all.txt", "/JPEGImages/a.jpg /labels/a.png\ncoco/a.jpg labels/a.png\n\n")
+    put(tmp_path / "voc.txt", "coco/a.jpg labels/a.png\n")
+    put(tmp_path / "README.txt", "Labels that the paper's authors have synthesised.\n")
+    return tmp_path
+
+
+def test_label_list(label_lists):
+    people = read_label_list(label_lists)
+    assert people.splits == {"train": 2}
+    assert [person.id for person in people.split("train")] == ["JPEGImages_a", "coco_a"]
+    labels = boxes(arm=3, torso=2, head=1)
+    labels[0, 0] = IGNORE
+    np.testing.assert_array_equal(PASCAL_PERSON.class_lut[people.split("train")[0].label_map], labels)
+
+
+def test_which_label_list_is_which_split(label_lists):
+    assert read_label_list(label_lists, test="voc.txt").splits == {"train": 2, "test": 1}
+    with pytest.raises(ValueError, match=r"is missing\n  list for val: nowhere.txt"):
+        read_label_list(label_lists, val="nowhere.txt")
+    with pytest.raises(ValueError, match="--test: '/tmp/voc.txt' is not the name of a file"):
+        read_label_list(label_lists, test="/tmp/voc.txt")
+    (label_lists / "voc.txt").rename(label_lists / "train.txt")
+    with pytest.raises(ValueError, match=r"2 lists for train: train.txt, train_all.txt; choose one with --train NAME"):
+        read_label_list(label_lists)
+    assert read_label_list(label_lists, train="train_all.txt").splits == {"train": 2}
 
 
 # --- what is wrong is said ------------------------------------------------------------------------------

@@ -13,31 +13,48 @@ from pgkt_jax.skeleton import PASCAL_PERSON
 
 GUIDE = """\
 label_list wants, under --manual-dir:
-  NAME.txt                 a line for each image: IMAGE LABELS, separated by a space, both paths from the list's
-                           folder (a leading / is dropped); labels are PNG, indices 0 to 6 (head, torso, upper and
-                           lower arms, upper and lower legs), 255 ignored. NAME becomes the split; train_all.txt of
-                           the authors' archive (github MVIG-SJTU/WSHP, parsing_network) is of this form
-  whatever it names"""
+  train*.txt, val*.txt and test*.txt, or those of them that there are, one a split; other names by --train NAME, --val
+                           NAME, --test NAME. A line for each image: IMAGE LABELS, separated by a space, both paths
+                           from the list's folder (a leading / is dropped); labels are PNG, indices 0 to 6 (head,
+                           torso, upper and lower arms, upper and lower legs), 255 ignored. train_all.txt of the
+                           authors' archive (github MVIG-SJTU/WSHP, parsing_network) is of this form
+  whatever they name"""
+
+_LISTS = {"train": "train*.txt", "val": "val*.txt", "test": "test*.txt"}
 
 
-def read_label_list(root: Path) -> ReadPeople:
-    """A split for every list: whole images with merged classes and no joints, for parsing.
+def read_label_list(
+    root: Path, *, train: str = _LISTS["train"], val: str = _LISTS["val"], test: str = _LISTS["test"]
+) -> ReadPeople:
+    """Splits `train`, `val` and `test`, a list each: whole images with merged classes and no joints, for parsing.
 
     Args:
         root: the folder of what `GUIDE` lists.
+        train, val, test: file names, or patterns of names, of which none or one is there.
 
     Raises:
-        ValueError: files are missing or are not of their form.
+        ValueError: files are missing or are not of their form, or several lists are of one split.
     """
-    root = need(root, GUIDE, {"a list": ["*.txt"]})["a list"].parent
-    groups = {}
-    for path in sorted(root.glob("*.txt")):
-        with checks.about(str(path)):
-            lines = enumerate(files.read_text(path).splitlines(), start=1)
-            pairs = [_pair(root, number, line) for number, line in lines]
-            check_there(name for pair in pairs for name in pair)
-        groups[path.stem] = LazyPeople(pairs, partial(_person, root))
-    return ReadPeople(PASCAL_PERSON, groups)
+    names = {"train": train, "val": val, "test": test}
+    for split, name in names.items():
+        if not name or Path(name).name != name:
+            raise ValueError(f"--{split}: {name!r} is not the name of a file")
+    asked = {f"list for {split}": [name] for split, name in names.items() if name != _LISTS[split]}
+    root = next(iter(need(root, GUIDE, asked or {"a list": [*names.values()]}).values())).parent
+    lists = {split: found for split, name in names.items() if (found := sorted(root.glob(name)))}
+    for split, found in lists.items():
+        if len(found) > 1:
+            shown = ", ".join(path.name for path in found)
+            raise ValueError(f"{root}: {len(found)} lists for {split}: {shown}; choose one with --{split} NAME")
+    return ReadPeople(PASCAL_PERSON, {split: _read_list(path) for split, (path,) in lists.items()})
+
+
+def _read_list(path: Path) -> LazyPeople:
+    with checks.about(str(path)):
+        lines = enumerate(files.read_text(path).splitlines(), start=1)
+        pairs = [_pair(path.parent, number, line) for number, line in lines if line.strip()]
+        check_there(name for pair in pairs for name in pair)
+    return LazyPeople(pairs, partial(_person, path.parent))
 
 
 def _pair(root: Path, number: int, line: str) -> tuple[Path, Path]:
