@@ -1,6 +1,7 @@
 """Readers give what people have on disk as people: real samples where they are, else files in the published layout."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -483,9 +484,12 @@ def test_animals_of_neither_list_have_keypoints_only(tmp_path):
     np.testing.assert_array_equal(people.split("poses")[0].joints, people.split("test")[0].joints)
 
 
-def mpii_mat(path: Path, joints: np.ndarray, *, id: int | None = None) -> None:
-    """Two images: one with two people, of whom one lacks joints, and one with a box alone, as in MPII's test set."""
-    points = [{"x": x + 1, "y": y + 1, "id": row if id is None else id, "is_visible": 1}
+def mpii_mat(path: Path, joints: np.ndarray, *, stored: Callable[[int], object] = int, **fields: object) -> None:
+    """Two images: one with two people, of whom one lacks joints, and one with a box alone, as in MPII's test set.
+
+    `stored` gives the form of ids; `fields` take the place of every point's own.
+    """
+    points = [{"x": x + 1, "y": y + 1, "id": stored(row), "is_visible": 1, **fields}
               for row, (x, y) in enumerate(joints)]  # fmt: skip
     people = [{"scale": 2.0, "annopoints": {"point": points}}, {"scale": 2.0, "annopoints": {"point": points[:9]}}]
     annolist = [
@@ -510,9 +514,10 @@ def _cells(value):
     return made
 
 
-def test_mpii_keeps_whole_bodies(tmp_path):
+@pytest.mark.parametrize("stored", [int, float, np.uint8])
+def test_mpii_keeps_whole_bodies(tmp_path, stored):
     put_image(tmp_path / "images" / "a.jpg")
-    mpii_mat(tmp_path / "mpii_human_pose_v1_u12_1.mat", STANDING)
+    mpii_mat(tmp_path / "mpii_human_pose_v1_u12_1.mat", STANDING, stored=stored)
     people = read_mpii(tmp_path)
     assert people.splits == {"poses": 1}
     (person,) = people.split("poses")
@@ -570,7 +575,7 @@ def test_which_label_list_is_which_split(label_lists):
     assert read_label_list(label_lists, test="voc.txt").splits == {"train": 2, "test": 1}
     with pytest.raises(ValueError, match=r"is missing\n  list for val: nowhere.txt"):
         read_label_list(label_lists, val="nowhere.txt")
-    with pytest.raises(ValueError, match="--test: '/tmp/voc.txt' is not the name of a file"):
+    with pytest.raises(ValueError, match=r"--test: '/tmp/voc\.txt' is not the name of a file"):
         read_label_list(label_lists, test="/tmp/voc.txt")
     (label_lists / "voc.txt").rename(label_lists / "train.txt")
     with pytest.raises(ValueError, match=r"2 lists for train: train.txt, train_all.txt; choose one with --train NAME"):
@@ -681,10 +686,20 @@ def test_id_that_is_a_path_is_refused(ready_labels):
         read_pascal_person_part(ready_labels)
 
 
-def test_bad_mpii(tmp_path):
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"id": 16}, "point: id: is 16, no joint 0 to 15"),
+        ({"id": 2.5}, "point: id: is 2.5, no joint 0 to 15"),
+        ({"id": "3"}, "id: is '3', not a finite number"),
+        ({"x": np.nan}, "x: is 'nan', not a finite number"),
+        ({"y": np.zeros((0, 0))}, r"y: is '\[\]', not a finite number"),
+    ],
+)
+def test_bad_mpii(tmp_path, fields, problem):
     (tmp_path / "images").mkdir()
-    mpii_mat(tmp_path / "mpii_human_pose_v1_u12_1.mat", STANDING, id=16)
-    with pytest.raises(ValueError, match=r"annolist\[0\]: point: has id 16, x 34"):
+    mpii_mat(tmp_path / "mpii_human_pose_v1_u12_1.mat", STANDING, **fields)
+    with pytest.raises(ValueError, match=rf"u12_1.mat: annolist\[0\]: {problem}"):
         read_mpii(tmp_path)
 
 

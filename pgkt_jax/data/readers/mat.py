@@ -1,7 +1,9 @@
 """MATLAB files, read by scipy (the extra `data`), as plain objects."""
 
 import io
+import math
 from collections.abc import Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,14 @@ def field(record: object, name: str) -> Any:
     if not hasattr(record, name):
         raise ValueError(f"{name}: is missing")
     return getattr(record, name)
+
+
+def number(record: object, name: str) -> float:
+    """A field of a structure that is one finite number; raises ValueError if it is not."""
+    value = field(record, name)
+    if not isinstance(value, Real) or not math.isfinite(value):
+        raise ValueError(f"{name}: is {str(value)[:50]!r}, not a finite number")
+    return float(value)
 
 
 def elements(value: Any) -> Sequence[Any]:

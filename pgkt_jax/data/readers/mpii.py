@@ -6,7 +6,7 @@ import numpy as np
 
 from pgkt_jax.data import checks
 from pgkt_jax.data.readers.coco_poses import people_of
-from pgkt_jax.data.readers.mat import elements, field, read_mat
+from pgkt_jax.data.readers.mat import elements, field, number, read_mat
 from pgkt_jax.data.readers.people import ReadPeople, need
 from pgkt_jax.data.readers.poses import Pose, read_poses
 from pgkt_jax.skeleton import PASCAL_PERSON
@@ -65,8 +65,9 @@ def _mpii_pose(id: str, image: str, annotated: object) -> list[Pose]:
         return []
     joints, visible = np.zeros((PASCAL_PERSON.num_joints, 2), np.float32), np.zeros(PASCAL_PERSON.num_joints, bool)
     for point in elements(annotated.point):
-        joint, x, y = (field(point, name) for name in ("id", "x", "y"))
-        if joint not in range(PASCAL_PERSON.num_joints) or not np.isfinite([x, y]).all():
-            raise ValueError(f"point: has id {joint}, x {x}, y {y}, no joint 0 to 15 at a finite place")
-        joints[joint], visible[joint] = (x - 1, y - 1), True
+        # MATLAB's numbers are doubles unless a file says otherwise, the ids too.
+        joint, x, y = (number(point, name) for name in ("id", "x", "y"))
+        if joint not in range(PASCAL_PERSON.num_joints):
+            raise ValueError(f"point: id: is {joint:g}, no joint 0 to 15")
+        joints[int(joint)], visible[int(joint)] = (x - 1, y - 1), True
     return [Pose(id, image, joints, visible)]
