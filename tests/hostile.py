@@ -203,7 +203,7 @@ SOUND: dict[str, Form] = {
     "lip": Form(made(lip), lambda f: everybody(read_lip(f))),
     # Of a list of ids only those count that have keypoints, and an animal without is no fault.
     "horse": Form(made(horse), lambda f: everybody(read_horse_cow(f)), (), ("train_id.txt", "val_id.txt")),
-    "mpii": Form(made(mpii), lambda f: everybody(read_mpii(f))),
+    "mpii": Form(made(mpii), lambda f: everybody(read_mpii(f, alone=False))),
     "label list": Form(made(label_list), lambda f: everybody(read_label_list(f))),
     "safetensors": Form(made(tensors), lambda f: safetensors.read(f / "net.safetensors")),
     "torch zip": Form({"net.pth": (DATA / "state_zip.pth").read_bytes()}, lambda f: torch_file.read(f / "net.pth")),

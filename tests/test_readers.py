@@ -278,6 +278,38 @@ def test_pose_file_of_the_papers_authors(tmp_path):
     np.testing.assert_array_equal(pose.joints[JOINT("pelvis")], [40, 66])  # the middle of the hips
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"iscrowd": 1, "num_keypoints": 0, "keypoints": [0] * 51},
+        {"iscrowd": 0, "num_keypoints": 0, "keypoints": [0] * 51},
+        {"iscrowd": 0},
+        {"iscrowd": 0, "num_keypoints": 5, "keypoints": [40, 20, 2] * 5 + [0, 0, 0] * 12},
+    ],
+    ids=["crowd", "too small", "box alone", "head alone"],
+)
+def test_who_is_not_alone_can_be_left_out(tmp_path, other):
+    """In labels synthesised for one of several people the others would be background."""
+    person = {"iscrowd": 0, "num_keypoints": 17, "keypoints": triples(coco17(), 2)}
+    annotations = [{"image_id": id, **one} for id, people in ((7, [person, other]), (8, [person])) for one in people]
+    images = [{"id": id, "file_name": f"{id}.jpg"} for id in (7, 8)]
+    put(tmp_path / "poses.json", json.dumps({"images": images, "annotations": annotations}))
+    for id in (7, 8):
+        put_image(tmp_path / "images" / f"{id}.jpg")
+    assert [person.id for person in read_coco_poses(tmp_path, alone=True).split("poses")] == ["8_0"]
+    assert [person.id for person in read_coco_poses(tmp_path).split("poses")] == ["7_0", "8_0"]
+
+
+def test_who_is_not_alone_in_an_estimators_results_can_be_left_out(tmp_path):
+    """A crowd without any flag: everybody is found, two of them on one photograph."""
+    found = [{"image_id": name, "keypoints": triples(coco17())} for name in ("a.jpg", "b.jpg", "a.jpg")]
+    put(tmp_path / "poses.json", json.dumps(found))
+    for name in ("a.jpg", "b.jpg"):
+        put_image(tmp_path / "images" / name)
+    assert [person.id for person in read_coco_poses(tmp_path, alone=True).split("poses")] == ["b_0"]
+    assert read_coco_poses(tmp_path).splits == {"poses": 3}
+
+
 def test_confidence_below_the_threshold_is_unseen(tmp_path):
     person = triples(coco17())
     person[3 * 16 + 2] = 0.1  # right ankle
@@ -484,13 +516,16 @@ def test_animals_of_neither_list_have_keypoints_only(tmp_path):
     np.testing.assert_array_equal(people.split("poses")[0].joints, people.split("test")[0].joints)
 
 
+def mpii_points(joints: np.ndarray) -> list[dict[str, float]]:
+    return [{"x": x + 1, "y": y + 1, "id": row, "is_visible": 1} for row, (x, y) in enumerate(joints)]
+
+
 def mpii_mat(path: Path, joints: np.ndarray, *, stored: Callable[[int], object] = int, **fields: object) -> None:
     """Two images: one with two people, of whom one lacks joints, and one with a box alone, as in MPII's test set.
 
     `stored` gives the form of ids; `fields` take the place of every point's own.
     """
-    points = [{"x": x + 1, "y": y + 1, "id": stored(row), "is_visible": 1, **fields}
-              for row, (x, y) in enumerate(joints)]  # fmt: skip
+    points = [{**point, "id": stored(point["id"]), **fields} for point in mpii_points(joints)]
     people = [{"scale": 2.0, "annopoints": {"point": points}}, {"scale": 2.0, "annopoints": {"point": points[:9]}}]
     annolist = [
         {"image": {"name": "a.jpg"}, "annorect": people},
@@ -518,12 +553,26 @@ def _cells(value):
 def test_mpii_keeps_whole_bodies(tmp_path, stored):
     put_image(tmp_path / "images" / "a.jpg")
     mpii_mat(tmp_path / "mpii_human_pose_v1_u12_1.mat", STANDING, stored=stored)
-    people = read_mpii(tmp_path)
+    assert read_mpii(tmp_path).splits == {}
+    people = read_mpii(tmp_path, alone=False)
     assert people.splits == {"poses": 1}
     (person,) = people.split("poses")
     x0, y0 = STANDING[0] - person.joints[0]  # MATLAB counts from one, we from zero
     np.testing.assert_allclose(person.joints + np.array([x0, y0]), STANDING)
     assert (x0, y0) == (int(x0), int(y0))
+
+
+def test_mpii_keeps_people_who_are_alone_in_their_image(tmp_path):
+    for name in "abc":
+        put_image(tmp_path / "images" / f"{name}.jpg")
+    whole, box_alone = {"annopoints": {"point": mpii_points(STANDING)}}, {"annopoints": np.zeros((0, 0))}
+    annolist = [
+        {"image": {"name": f"{name}.jpg"}, "annorect": people}
+        for name, people in (("a", [whole]), ("b", [whole, whole]), ("c", [whole, box_alone]))
+    ]
+    savemat(tmp_path / "mpii_human_pose_v1_u12_1.mat", {"RELEASE": {"annolist": _cells(annolist)}})
+    assert [person.id for person in read_mpii(tmp_path).split("poses")] == ["a_0"]
+    assert read_mpii(tmp_path, alone=False).splits == {"poses": 4}
 
 
 def test_lip(tmp_path):

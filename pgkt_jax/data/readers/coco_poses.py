@@ -17,12 +17,13 @@ coco_poses wants, under --manual-dir:
     poses/                 OpenPose's --write_json folder, NAME_keypoints.json a photograph"""
 
 
-def read_coco_poses(root: Path, *, body: Body = "full", upright: bool = False) -> ReadPeople:
+def read_coco_poses(root: Path, *, body: Body = "full", alone: bool = False, upright: bool = False) -> ReadPeople:
     """One split, `poses`: a crop around everybody with enough joints.
 
     Args:
         root: the folder of what `GUIDE` lists.
         body: the joints that a person must have, `full` (as the paper's authors) or `upper`.
+        alone: leave out images with several people: in labels synthesised for one, the others are background.
         upright: turn photographs by their EXIF orientation, as an estimator that reads them with `cv2.imread` does.
 
     Raises:
@@ -30,12 +31,12 @@ def read_coco_poses(root: Path, *, body: Body = "full", upright: bool = False) -
     """
     found = need(root, GUIDE, {"images": ["images"], "poses": ["poses.json", "poses"]})
     poses = read_poses(found["poses"], found["images"], upright=upright)
-    return people_of(poses, found["images"], body, upright=upright)
+    return people_of(poses, found["images"], body, alone=alone, upright=upright)
 
 
-def people_of(poses: Sequence[Pose], images: Path, body: Body, *, upright: bool) -> ReadPeople:
+def people_of(poses: Sequence[Pose], images: Path, body: Body, *, alone: bool, upright: bool) -> ReadPeople:
     """One split, `poses`: crops around those whose body is there; raises ValueError if one of their images is not."""
-    kept = [pose for pose in poses if has_body(pose.visible, body)]
+    kept = [pose for pose in poses if has_body(pose.visible, body) and (pose.alone or not alone)]
     check_there(images / pose.image for pose in kept)
     return ReadPeople(PASCAL_PERSON, {"poses": LazyPeople(kept, partial(_person, images, upright))})
 

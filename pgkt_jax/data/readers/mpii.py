@@ -1,4 +1,4 @@
-"""MPII Human Pose: people with 16 joints each, whose whole body is annotated."""
+"""MPII Human Pose: people with 16 joints each, alone in their image, whose whole body is annotated."""
 
 from pathlib import Path
 
@@ -21,11 +21,13 @@ mpii wants, under --manual-dir:
 _MAT_BYTES = 512 * 2**20
 
 
-def read_mpii(root: Path) -> ReadPeople:
+def read_mpii(root: Path, *, alone: bool = True) -> ReadPeople:
     """One split, `poses`: a crop around everybody in MPII's training images whose whole body is annotated.
 
     Args:
         root: the folder of what `GUIDE` lists.
+        alone: leave out images with several people, as the paper does: in labels synthesised for one, the others are
+            background.
 
     Raises:
         ValueError: files are missing or are not of their form.
@@ -34,7 +36,7 @@ def read_mpii(root: Path) -> ReadPeople:
     found = need(root, GUIDE, {"images": ["images"], "annotation": annotations})
     path, images = found["annotation"], found["images"]
     poses = read_mpii_mat(path) if path.suffix == ".mat" else read_poses(path, images)
-    return people_of(poses, images, "full", upright=False)
+    return people_of(poses, images, "full", alone=alone, upright=False)
 
 
 def read_mpii_mat(path: Path) -> list[Pose]:
@@ -53,13 +55,15 @@ def read_mpii_mat(path: Path) -> list[Pose]:
         for row, entry in enumerate(elements(field(release, "annolist"))):
             with checks.about(f"annolist[{row}]"):
                 name = Path(str(field(field(entry, "image"), "name"))).name
-                people = [person for person in elements(field(entry, "annorect")) if hasattr(person, "annopoints")]
+                everybody = elements(field(entry, "annorect"))
+                people = [person for person in everybody if hasattr(person, "annopoints")]
                 for count, person in enumerate(people):
-                    poses += _mpii_pose(f"{Path(name).stem}_{count}", name, person.annopoints)
+                    alone = len(everybody) == 1
+                    poses += _mpii_pose(f"{Path(name).stem}_{count}", name, person.annopoints, alone)
     return poses
 
 
-def _mpii_pose(id: str, image: str, annotated: object) -> list[Pose]:
+def _mpii_pose(id: str, image: str, annotated: object, alone: bool) -> list[Pose]:
     """One pose, or none where the list of points is empty."""
     if not hasattr(annotated, "point"):
         return []
@@ -70,4 +74,4 @@ def _mpii_pose(id: str, image: str, annotated: object) -> list[Pose]:
         if joint not in range(PASCAL_PERSON.num_joints):
             raise ValueError(f"point: id: is {joint:g}, no joint 0 to 15")
         joints[int(joint)], visible[int(joint)] = (x - 1, y - 1), True
-    return [Pose(id, image, joints, visible)]
+    return [Pose(id, image, joints, visible, alone)]

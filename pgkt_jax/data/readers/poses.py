@@ -18,7 +18,7 @@ import csv
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,7 @@ class Pose:
         image: the image's file name.
         joints: float32[16, 2], (x, y) in pixels, y down, pixel centres at integers.
         visible: bool[16].
+        alone: whether nobody else is known to be in the image, neither with joints nor without.
 
     Raises:
         ValueError: a visible joint is far beyond any image.
@@ -59,6 +60,7 @@ class Pose:
     image: str
     joints: np.ndarray
     visible: np.ndarray
+    alone: bool = False
 
     def __post_init__(self) -> None:
         if np.abs(self.joints[self.visible]).max(initial=0) > checks.MAX_COORDINATE:
@@ -94,16 +96,21 @@ def read_poses(path: Path, images: Path, *, upright: bool = False) -> list[Pose]
         raise ValueError("is neither a list nor an object")
 
 
-Found = tuple[str, np.ndarray, np.ndarray]
-"""Image, joints float32[16, 2], visible bool[16]."""
+Body = tuple[np.ndarray, np.ndarray]
+"""Joints float32[16, 2], visible bool[16]."""
+Found = tuple[str, Body | None]
+"""Image, and somebody's body in it; None: somebody, or a crowd, of whom no joint is annotated."""
 
 
-def _numbered(found: Iterator[Found]) -> list[Pose]:
+def _numbered(found: Iterable[Found]) -> list[Pose]:
+    found = list(found)
+    people = Counter(image for image, _ in found)
     counts: Counter[str] = Counter()
     poses = []
-    for image, joints, visible in found:
-        poses.append(Pose(f"{Path(image).stem}_{counts[image]}", image, joints, visible))
-        counts[image] += 1
+    for image, body in found:
+        if body is not None:
+            poses.append(Pose(f"{Path(image).stem}_{counts[image]}", image, *body, alone=people[image] == 1))
+            counts[image] += 1
     return poses
 
 
@@ -121,10 +128,10 @@ def _of_csv(text: str) -> Iterator[Found]:
             joints = numbers[:, :2]
             # v tells hidden joints from others: both are annotated. The authors' file leaves the thorax at (0, 0).
             visible = np.isfinite(joints).all(1) & (np.nan_to_num(joints) >= 0).all(1) & joints.any(1)
-            yield _file_name(row[0]), *_with_pelvis(*to_pascal16(joints, visible, "mpii16"))
+            yield _file_name(row[0]), _with_pelvis(*to_pascal16(joints, visible, "mpii16"))
 
 
-def _with_pelvis(joints: np.ndarray, visible: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _with_pelvis(joints: np.ndarray, visible: np.ndarray) -> Body:
     """The middle of the hips in place of a pelvis that is not annotated."""
     pelvis, hips = (PASCAL_PERSON.joint("pelvis"), [PASCAL_PERSON.joint(f"{side}_hip") for side in ("left", "right")])
     if not visible[pelvis] and visible[hips].all():
@@ -143,10 +150,9 @@ def _of_coco(document: Mapping[str, Any]) -> Iterator[Found]:
             if id not in names:
                 raise ValueError(f"image_id: there is no image {id}")
             # A crowd's box has no joints of anybody; people too small for joints have none either.
-            if person.get("iscrowd") or not person.get("keypoints"):
-                continue
-            if any(keypoints := _field(person, "keypoints", list)):
-                yield names[id], *_joints(keypoints)
+            annotated = not person.get("iscrowd") and person.get("keypoints")
+            keypoints = _field(person, "keypoints", list) if annotated else []
+            yield names[id], _joints(keypoints) if any(keypoints) else None
 
 
 def _of_detections(people: Sequence[object]) -> Iterator[Found]:
@@ -155,7 +161,7 @@ def _of_detections(people: Sequence[object]) -> Iterator[Found]:
             id = _field(person, "image_id", (int, str))
             # COCO 2017 names its images by their ids; AlphaPose gives the name itself.
             name = f"{id:012d}.jpg" if isinstance(id, int) else _file_name(id)
-            yield name, *_joints(_field(person, "keypoints", list))
+            yield name, _joints(_field(person, "keypoints", list))
 
 
 def _of_images(document: Mapping[str, object], images: Path, upright: bool) -> Iterator[Found]:
@@ -168,12 +174,12 @@ def _of_images(document: Mapping[str, object], images: Path, upright: bool) -> I
                 if poses := _list(content, "pose_landmarks"):
                     size = _size(images / name, upright)
                     for landmarks in poses:
-                        yield name, *_of_landmarks(landmarks, size)
+                        yield name, _of_landmarks(landmarks, size)
             else:
                 people, joints = ("bodies", "joints") if "bodies" in content else ("people", "pose_keypoints_2d")
                 for row, person in enumerate(_list(content, people)):
                     with checks.about(f"{people}[{row}]"):
-                        yield name, *_joints(_field(person, joints, list))
+                        yield name, _joints(_field(person, joints, list))
 
 
 def _size(image: Path, upright: bool) -> tuple[int, int]:
@@ -184,7 +190,7 @@ def _size(image: Path, upright: bool) -> tuple[int, int]:
     return height, width
 
 
-def _of_landmarks(landmarks: object, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+def _of_landmarks(landmarks: object, size: tuple[int, int]) -> Body:
     """MediaPipe's x and y run from 0 to 1 between the edges of an image of this (height, width)."""
     if not isinstance(landmarks, list):
         raise ValueError("pose_landmarks: is not a list of lists")
@@ -205,10 +211,10 @@ def _of_openpose(path: Path, images: Path) -> Iterator[Found]:
             raise ValueError("is not an object")
         for row, person in enumerate(_list(document, "people")):
             with checks.about(f"people[{row}]"):
-                yield name, *_joints(_field(person, "pose_keypoints_2d", list))
+                yield name, _joints(_field(person, "pose_keypoints_2d", list))
 
 
-def _joints(numbers: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+def _joints(numbers: Sequence[Any]) -> Body:
     """x, y, confidence of N joints in a row -> PASCAL-16 joints."""
     count, rest = divmod(len(numbers), 3)
     if rest or count not in _ORDERS:
