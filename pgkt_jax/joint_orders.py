@@ -6,6 +6,7 @@ joints in it are. Derived joints by order:
 
 * `mpii16`: none, the orders are the same.
 * `alphapose15`: pelvis.
+* `halpe26`: thorax.
 * `lsp14`: pelvis, thorax.
 * `coco17`, `openpose18`, `openpose25`, `blazepose33`: pelvis, thorax, neck, head_top.
 
@@ -150,16 +151,24 @@ _HEAD_TOP = {
 
 _WITHOUT_TRUNK_AND_HEAD = {"pelvis": _PELVIS, "thorax": _THORAX, "neck": _NECK, "head_top": _HEAD_TOP}
 
+_COCO = (
+    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
+    "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
+    "right_ankle",
+)  # fmt: skip
+
 _ORDERS = (
     JointOrder("mpii16", PASCAL_PERSON.joints),
+    JointOrder("coco17", _COCO, _WITHOUT_TRUNK_AND_HEAD),
     JointOrder(
-        "coco17",
+        "halpe26",
+        # Head and neck are those of MPII: MMPose trains them on its head top and upper neck (KeypointConverter, mapping
+        # of MPII in its configurations of body_2d_keypoint/rtmpose/body8 with halpe26).
         (
-            "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder",
-            "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip",
-            "left_knee", "right_knee", "left_ankle", "right_ankle",
+            *_COCO, "head_top", "neck", "pelvis", "left_big_toe", "right_big_toe", "left_small_toe",
+            "right_small_toe", "left_heel", "right_heel",
         ),
-        _WITHOUT_TRUNK_AND_HEAD,
+        {"thorax": _THORAX},
     ),
     JointOrder(
         "openpose18",

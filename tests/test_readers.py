@@ -223,6 +223,7 @@ def landmarks() -> list[dict[str, float]]:
 def documents() -> dict[str, object]:
     """Everything that poses.json may be; one person on one image each time."""
     person, name = triples(coco17()), "000000000007.jpg"
+    halpe_trunk = triples(STANDING[[JOINT("head_top"), JOINT("neck"), JOINT("pelvis")]])
     return {
         "COCO annotations": {
             "images": [{"id": 7, "file_name": name}],
@@ -238,7 +239,9 @@ def documents() -> dict[str, object]:
         },
         "COCO detections": [{"image_id": 7, "category_id": 1, "keypoints": person, "score": 0.8}],
         "AlphaPose": [{"image_id": f"/their/disk/{name}", "category_id": 1, "keypoints": person, "score": 2.9}],
-        "AlphaPose, Halpe 26": [{"image_id": name, "keypoints": person + [1.0, 1.0, 0.9] * 9}],
+        "AlphaPose, Halpe 26": [{"image_id": name, "keypoints": person + halpe_trunk + [1.0, 1.0, 0.9] * 6}],
+        "AlphaPose, Halpe 136": [{"image_id": name, "keypoints": person + halpe_trunk + [1.0, 1.0, 0.9] * 116}],
+        "COCO-WholeBody": [{"image_id": name, "keypoints": person + [1.0, 1.0, 0.9] * 116}],
         "AlphaPose cmu": {name: {"version": 0.1, "bodies": [{"joints": triples(openpose25()[_OP18])}]}},
         "AlphaPose open": {name: {"version": 0.1, "people": [{"pose_keypoints_2d": triples(openpose25()[_OP18])}]}},
         "MediaPipe": {name: {"pose_landmarks": [landmarks()], "pose_world_landmarks": []}},
@@ -256,6 +259,33 @@ def test_every_form_of_poses_gives_the_same_person(tmp_path, form):
     assert side_of(pose)
     assert pose.visible.all()
     assert read_coco_poses(tmp_path).splits == {"poses": 1}
+
+
+@pytest.mark.parametrize("count", [26, 136])
+def test_halpes_own_head_neck_and_hip_are_taken(tmp_path, count):
+    trunk = np.array([[41.0, 11.0], [39.0, 29.0], [40.0, 67.0]])
+    keypoints = triples(np.vstack([coco17(), trunk, np.ones((count - 20, 2))]))
+    put(tmp_path / "poses.json", json.dumps([{"image_id": "a.jpg", "keypoints": keypoints}]))
+    (pose,) = read_poses(tmp_path / "poses.json", tmp_path)
+    np.testing.assert_array_equal(pose.joints[[JOINT("head_top"), JOINT("neck"), JOINT("pelvis")]], trunk)
+
+
+@pytest.mark.parametrize(
+    ("there", "named"),
+    [
+        (["000000000001.jpg"], "000000000001.jpg"),
+        (["COCO_val2014_000000000001.jpg", "COCO_val2014_000000000002.jpg"], "COCO_val2014_000000000001.jpg"),
+        (["COCO_train2014_000000000002.jpg", "COCO_val2014_000000000001.jpg"], "COCO_val2014_000000000001.jpg"),
+        (["000000000001.jpg", "COCO_val2014_000000000001.jpg"], "000000000001.jpg"),
+        (["holiday.jpg"], "000000000001.jpg"),
+    ],
+)
+def test_cocos_detections_name_their_images_as_the_folder_does(tmp_path, there, named):
+    for name in there:
+        put_image(tmp_path / "images" / name)
+    put(tmp_path / "poses.json", json.dumps([{"image_id": 1, "keypoints": triples(coco17())}]))
+    (pose,) = read_poses(tmp_path / "poses.json", tmp_path / "images")
+    assert pose.image == named
 
 
 @pytest.mark.parametrize("joints", [openpose25(), openpose25()[_OP18]], ids=["BODY_25", "COCO"])

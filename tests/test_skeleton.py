@@ -244,6 +244,7 @@ def test_a_derived_joint_is_seen_only_with_all_that_it_is_made_of(unseen, lost):
     ("name", "rows"),
     [
         ("coco17", {"nose": 0, "left_shoulder": 5, "right_wrist": 10, "left_hip": 11, "right_ankle": 16}),
+        ("halpe26", {"left_ankle": 15, "head_top": 17, "neck": 18, "pelvis": 19, "left_heel": 24, "right_heel": 25}),
         (
             "openpose18",
             {"right_wrist": 4, "left_shoulder": 5, "right_hip": 8, "left_ankle": 13, "left_ear": 17},
@@ -258,6 +259,13 @@ def test_rows_are_those_of_the_published_orders(name, rows):
     order = JOINT_ORDERS[name]
     assert {joint: order.joints.index(joint) for joint in rows} == rows
     assert order.num_joints == int(name[-2:])
+
+
+def test_halpe_has_a_head_a_neck_and_a_pelvis_of_its_own():
+    own = {"head_top": (90, 20), "neck": (95, 80), "pelvis": (105, 205)}
+    person = by_name(to_pascal16(*source_rows(JOINT_ORDERS["halpe26"], UPRIGHT | own), "halpe26"))
+    assert {joint: tuple(person[joint]) for joint in own} == own
+    assert tuple(person["thorax"]) == (100, 100)
 
 
 def test_an_order_of_ones_own_may_derive_anything():

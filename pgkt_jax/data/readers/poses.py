@@ -17,6 +17,7 @@ Every layout gives the confidence or COCO's flag as third number; a joint is see
 import csv
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from pgkt_jax.data import checks, files, pictures
-from pgkt_jax.joint_orders import MIN_CONFIDENCE, to_pascal16
+from pgkt_jax.joint_orders import JOINT_ORDERS, MIN_CONFIDENCE, to_pascal16
 from pgkt_jax.skeleton import PASCAL_PERSON
 
 MAX_POSE_BYTES = 2**30
@@ -34,10 +35,10 @@ MAX_POSE_BYTES = 2**30
 
 _ORDERS = {
     15: "alphapose15", 16: "mpii16", 17: "coco17", 18: "openpose18", 25: "openpose25", 33: "blazepose33",
-    # Halpe (AlphaPose doc/output.md) and COCO-WholeBody begin with COCO's 17.
-    26: "coco17", 133: "coco17", 136: "coco17",
+    # Halpe's whole body (AlphaPose doc/output.md) begins with its 26, COCO-WholeBody with COCO's 17.
+    26: "halpe26", 136: "halpe26", 133: "coco17",
 }  # fmt: skip
-_COCO_JOINTS = 17
+_COCO_NAME = re.compile(r"(?:COCO_\w+_)?(\d{12})\.jpg")
 _EXTENSIONS = (".jpg", ".png", ".jpeg", ".JPG", ".PNG", ".JPEG")
 
 
@@ -72,7 +73,8 @@ def read_poses(path: Path, images: Path, *, upright: bool = False) -> list[Pose]
 
     Args:
         path: see the table above.
-        images: the folder of the images: MediaPipe's joints need their sizes, OpenPose's files their extensions.
+        images: the folder of the images: MediaPipe's joints need their sizes, COCO's detections and OpenPose's files
+            their names.
         upright: the images are turned by their EXIF orientation, which can swap width and height.
 
     Raises:
@@ -88,7 +90,7 @@ def read_poses(path: Path, images: Path, *, upright: bool = False) -> list[Pose]
             return _numbered(_of_csv(files.read_bytes(path, limit=MAX_POSE_BYTES).decode("utf-8-sig", "replace")))
         document = _json(path)
         if isinstance(document, list):
-            return _numbered(_of_detections(document))
+            return _numbered(_of_detections(document, images))
         if isinstance(document, dict) and {"images", "annotations"} <= document.keys():
             return _numbered(_of_coco(document))
         if isinstance(document, dict):
@@ -155,13 +157,20 @@ def _of_coco(document: Mapping[str, Any]) -> Iterator[Found]:
             yield names[id], _joints(keypoints) if any(keypoints) else None
 
 
-def _of_detections(people: Sequence[object]) -> Iterator[Found]:
+def _of_detections(people: Sequence[object], images: Path) -> Iterator[Found]:
+    names = _coco_names(images)
     for row, person in enumerate(people):
         with checks.about(f"[{row}]"):
             id = _field(person, "image_id", (int, str))
-            # COCO 2017 names its images by their ids; AlphaPose gives the name itself.
-            name = f"{id:012d}.jpg" if isinstance(id, int) else _file_name(id)
+            name = names.get(id, f"{id:012d}.jpg") if isinstance(id, int) else _file_name(id)  # AlphaPose gives names
             yield name, _joints(_field(person, "keypoints", list))
+
+
+def _coco_names(images: Path) -> dict[int, str]:
+    """Image id -> file name of COCO's: the id itself, and until 2014 COCO_val2014_ or the like before it."""
+    named = [(match, name) for name in sorted(path.name for path in images.glob("*.jpg"))
+             if (match := _COCO_NAME.fullmatch(name))]  # fmt: skip
+    return {int(match[1]): name for match, name in reversed(named)}  # the first of two, which is the bare id
 
 
 def _of_images(document: Mapping[str, object], images: Path, upright: bool) -> Iterator[Found]:
@@ -222,10 +231,9 @@ def _joints(numbers: Sequence[Any]) -> Body:
         raise ValueError(f"keypoints: are {len(numbers)} numbers; x, y, confidence of known joint orders are {known}")
     if not all(type(n) in (int, float) and math.isfinite(n) for n in numbers):
         raise ValueError("keypoints: are not all finite numbers")
-    rows = np.array(numbers, np.float64).reshape(-1, 3)
-    if _ORDERS[count] == "coco17":
-        rows = rows[:_COCO_JOINTS]
-    return to_pascal16(rows[:, :2], rows[:, 2] >= MIN_CONFIDENCE, _ORDERS[count])
+    order = JOINT_ORDERS[_ORDERS[count]]
+    rows = np.array(numbers, np.float64).reshape(-1, 3)[: order.num_joints]
+    return to_pascal16(rows[:, :2], rows[:, 2] >= MIN_CONFIDENCE, order)
 
 
 def _json(path: Path) -> object:
