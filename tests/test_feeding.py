@@ -202,7 +202,6 @@ def test_without_labels_all_of_train_keep_theirs():
         (everybody(), 0, "labels = 0: split train has 3 people"),
         (everybody(train=PEOPLE[2:6]), None, "person 4: parts: a person of split train needs a label map"),
         (everybody(val=PEOPLE[8:9]), None, "person 8: parts: a person of split val needs a label map"),
-        (everybody(poses=[]), None, "nobody with keypoints only"),
     ],
 )
 def test_splits_that_cannot_train_are_refused_in_one_sentence(source, labels, message):
@@ -215,6 +214,23 @@ def test_without_split_poses_the_rest_of_train_has_keypoints_only():
     source = everybody()
     del source.people["poses"]
     assert ids(read_splits(source, labels=1).keypoints_only) == ["2", "3"]
+
+
+@pytest.mark.parametrize(
+    ("absent", "group", "message"),
+    [
+        ("poses", "keypoints_only", "nobody with keypoints only: split poses is empty"),
+        ("val", "val", "nobody in split val: a training is measured on it"),
+        ("test", "test", "nobody in split test"),
+    ],
+)
+def test_what_uses_an_empty_group_says_so(absent, group, message):
+    source = everybody()
+    del source.people[absent]
+    splits = read_splits(source)
+    splits.need(*{"keypoints_only", "val", "test"} - {group})
+    with pytest.raises(ValueError, match=message):
+        splits.need(group)
 
 
 def test_a_missing_mask_beyond_labels_is_nothing_to_complain_about():

@@ -237,6 +237,21 @@ def test_a_training_starts_from_the_network_of_a_run(run, capsys):
         parse._fresh(wider, PASCAL_PERSON, weights=str(run.folder / SPLIT))
 
 
+def test_a_fully_labelled_set_trains_without_anybody_with_keypoints_only(run, tmp_path):
+    people = tmp_path / "people"
+    with PeopleWriter(people, PASCAL_PERSON) as writer:
+        for split, group in (("train", run.splits.labelled), ("val", run.splits.val)):
+            for person in group:
+                writer.add(person, split=split)
+    config = dataclasses.replace(run.config, data=DataConfig(people=str(people)))
+    stages.COMMANDS["refine"](config, tmp_path / "out")
+    tuned = dataclasses.replace(config, parse=dataclasses.replace(config.parse, weights=str(run.folder)))
+    stages.COMMANDS["parse"](tuned, tmp_path / "out")
+    assert parse.trained_parser(tuned.parse, PASCAL_PERSON, tmp_path / "out" / "parse-full").step == STEPS
+    with pytest.raises(ValueError, match="nobody with keypoints only"):
+        stages.COMMANDS["synthesize"](config, tmp_path / "out")
+
+
 def test_streamed_people_train_the_same_network(run, tmp_path):
     streamed = read_splits(open_people(run.config.data.people), labels=LABELS, max_side=max(SIZE), streamed=True)
     found = parse.train_parsing(run.config.parse, streamed.labelled, streamed, tmp_path / "streamed")

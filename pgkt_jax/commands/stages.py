@@ -36,6 +36,7 @@ def run_quickstart(config: Config, folder: Path) -> None:
 def run_priors(config: Config, folder: Path) -> None:
     """IoU of priors without any network on split test: sticks, and part-level priors of 1, 3, 5 and 7 people"""
     splits = splits_of(config.data)
+    splits.need("test")
     if len(splits.labelled) < max(KS):
         raise ValueError(f"priors of {max(KS)} people want as many labelled people, not {len(splits.labelled)}")
     test, bank = stack_share(splits.test, splits.canvas), bank_of(splits.labelled, splits.skeleton)
@@ -56,6 +57,7 @@ def run_refine(config: Config, folder: Path) -> None:
 def run_synthesize(config: Config, folder: Path) -> None:
     """part labels for people with keypoints only, by the folder's refinement network (trained first if need be)"""
     splits = splits_of(config.data)
+    splits.need("keypoints_only")
     synthesized(_refined(config, splits, folder), splits, folder / SPLIT)
 
 
@@ -73,6 +75,7 @@ def run_parse(config: Config, folder: Path) -> None:
 def run_evaluate(config: Config, folder: Path) -> None:
     """IoU of the folder's parsing network on split test, at each image's own size"""
     splits = splits_of(config.data)
+    splits.need("test")
     run = next((run for run in (folder / "parse-semi", folder / "parse-full") if run.exists()), None)
     if run is None:
         raise ValueError(f"{folder} holds no trained parsing network: train one with `pgkt parse`")

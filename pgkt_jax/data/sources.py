@@ -93,7 +93,9 @@ def read_splits(
     all_visible: bool = False,
     streamed: bool = False,
 ) -> Splits:
-    """Reads splits train, val, test and poses (may be absent); the first `labels` people of train keep their masks.
+    """Reads splits train, val, test and poses; the first `labels` people of train keep their masks.
+
+    All but train may be absent: what uses them says so (`Splits.need`).
 
     To those known by keypoints only come `more_poses`, people of other data sets.
 
@@ -102,17 +104,19 @@ def read_splits(
     `all_visible` every joint counts as visible.
 
     Raises:
-        ValueError: a split is missing or empty, `labels` exceeds train, or a person who must have a mask has none.
+        ValueError: split train is missing or empty, `labels` exceeds train, or a person who must have a mask has none.
     """
 
     def prepared(person: Person) -> Person:
         person = reduced(person, max_side)
         return replace(person, visible=np.ones_like(person.visible)) if all_visible else person
 
+    def group(name: str) -> Sequence[Person]:
+        return source.split(name) if source.splits.get(name) else []
+
     train: Sequence[Person] = changed(source.split("train"), prepared)
-    val, test = (list(changed(source.split(name), prepared)) for name in ("val", "test"))
-    own_poses: Sequence[Person] = source.split("poses") if source.splits.get("poses") else []
-    poses: Sequence[Person] = changed(joined(own_poses, more_poses), prepared)
+    val, test = (list(changed(group(name), prepared)) for name in ("val", "test"))
+    poses: Sequence[Person] = changed(joined(group("poses"), more_poses), prepared)
     if not streamed:
         train, poses = list(train), list(poses)
     labels = len(train) if labels is None else labels
@@ -123,10 +127,6 @@ def read_splits(
         for person in people:
             if person.label_map is None:
                 raise ValueError(f"people.json: person {person.id}: parts: a person of split {split} needs a label map")
-    if not len(hidden):
-        raise ValueError(
-            "there is nobody with keypoints only: split poses is empty and every person of train has a mask"
-        )
     keypoints_only = changed(hidden, lambda person: replace(person, label_map=None))
     canvas = (max_side, max_side) if streamed else canvas_of([*labelled, *hidden, *val, *test])
     return Splits(source.skeleton, labelled, keypoints_only, hidden, val, test, canvas, streamed)

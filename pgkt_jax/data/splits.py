@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from pgkt_jax.data.person import Person
 from pgkt_jax.skeleton import Skeleton
@@ -19,6 +19,13 @@ class Source(Protocol):
     def splits(self) -> Mapping[str, int]: ...
 
     def split(self, name: str) -> Sequence[Person]: ...
+
+
+_EMPTY = {
+    "keypoints_only": "there is nobody with keypoints only: split poses is empty and every person of train has a mask",
+    "val": "there is nobody in split val: a training is measured on it and keeps the checkpoint that scores best there",
+    "test": "there is nobody in split test: it is what is scored",
+}
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,12 @@ class Splits:
     test: Sequence[Person]
     canvas: tuple[int, int]
     streamed: bool = False
+
+    def need(self, *groups: Literal["keypoints_only", "val", "test"]) -> None:
+        """Raises ValueError if one of these groups, which what is about to run uses, is empty."""
+        for group in groups:
+            if not len(getattr(self, group)):
+                raise ValueError(_EMPTY[group])
 
     @property
     def all_have_masks(self) -> bool:

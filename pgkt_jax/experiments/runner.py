@@ -87,7 +87,10 @@ class Runner:
     def check(self, trials: Sequence[Trial]) -> None:
         """Opens the data of all trials and says what would fail later; raises as `splits_of` and `check_run`."""
         for trial in trials:
-            check_run(trial.config, self.people(trial.config.data))
+            splits = self.people(trial.config.data)
+            check_run(trial.config, splits)
+            if trial.network == "parse" and trial.supervision == "semi":
+                splits.need("keypoints_only")
 
     def score(self, trial: Trial) -> Score:
         """Trains what has not been trained, scores what has not been scored."""

@@ -56,9 +56,10 @@ def check_run(config: Config, splits: Splits) -> None:
     """Says before anything starts what would fail later.
 
     Raises:
-        ValueError: fewer labelled people than the prior needs, a batch that the devices cannot share, or steps to trace
-            that there are not.
+        ValueError: nobody to validate on or to test, fewer labelled people than the prior needs, a batch that the
+            devices cannot share, or steps to trace that there are not.
     """
+    splits.need("val", "test")
     check_refinement(config.refine, splits.labelled, profile=config.profile)
     check_batch(config.parse.batch, "parse.batch", parts=config.parse.accumulate)
     check_profile(config.profile, config.parse.steps, "parse")
@@ -70,7 +71,12 @@ def refined(config: RefineConfig, splits: Splits, folder: Path, *, profile: tupl
 
 
 def synthesized(network: Refined, splits: Splits, folder: Path) -> Sequence[Person]:
-    """The people known by keypoints only, with the labels that the refinement network gives them."""
+    """The people known by keypoints only, with the labels that the refinement network gives them.
+
+    Raises:
+        ValueError: there are none.
+    """
+    splits.need("keypoints_only")
     synthesize(
         network.config, network.state, network.bank, splits.keypoints_only, folder,
         canvas=splits.canvas, bank_ids=[person.id for person in splits.labelled],

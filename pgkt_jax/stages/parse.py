@@ -242,8 +242,10 @@ def train_parsing(
     Leaves in the folder what `trained_parser` needs.
 
     Raises:
-        ValueError: the folder holds a run with another config, or the weights to start from do not fit.
+        ValueError: nobody to validate on, a folder of a run with another config, or weights to start from that do not
+            fit.
     """
+    splits.need("val")
     check_batch(config.batch, "parse.batch", parts=config.accumulate)
     check_profile(profile, config.steps, "parse")
     with hosts.first_ahead("check people"):

@@ -60,6 +60,7 @@ def quickstart(config: Config, folder: Path) -> Results:
     """
     splits = splits_of(config.data)
     check_run(config, splits)
+    splits.need("keypoints_only")
     results = Results(splits, stack_share(splits.test, splits.canvas))
     bank = bank_of(splits.labelled, splits.skeleton)
     alone = prior_labels(bank, results.test, k=config.refine.k, method=config.refine.method)

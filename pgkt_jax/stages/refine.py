@@ -201,9 +201,11 @@ def train_refinement(
     Leaves in the folder what `trained_refiner` needs, the bank among it.
 
     Raises:
-        ValueError: as `check_refinement`; a folder of another run, or weights to start from that do not fit.
+        ValueError: nobody to validate on, or as `check_refinement`; a folder of another run, or weights to start from
+            that do not fit.
     """
     labelled, skeleton = splits.labelled, splits.skeleton
+    splits.need("val")
     check_refinement(config, labelled, profile=profile)
     with hosts.first_ahead("check people"):
         check_people(folder, labelled)
