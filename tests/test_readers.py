@@ -71,7 +71,9 @@ def triples(joints: np.ndarray, confidence: float = 0.9) -> list[float]:
 
 
 def csv_row(name: str, joints: np.ndarray, flag: str = "1") -> str:
-    return ",".join([name, *(f"{x},{y},{flag}" for x, y in joints)])
+    """A line of LIP's lip_train_set.csv, whole pixels, `nan` where not annotated, as github Daniil-Osokin/
+    gccpm-look-into-person-cvpr19.pytorch datasets/lip.py reads it; the paper's authors' file looks alike."""
+    return ",".join([name, *(f"{x:g},{y:g},{flag}" for x, y in joints)])
 
 
 def coco17() -> np.ndarray:
@@ -291,7 +293,11 @@ def test_cocos_detections_name_their_images_as_the_folder_does(tmp_path, there, 
 @pytest.mark.parametrize("joints", [openpose25(), openpose25()[_OP18]], ids=["BODY_25", "COCO"])
 def test_openpose_folder(tmp_path, joints):
     put_image(tmp_path / "images" / "b.png")
-    document = {"version": 1.3, "people": [{"person_id": [-1], "pose_keypoints_2d": triples(joints)}] * 2}
+    # doc/02_output.md of github CMU-Perceptual-Computing-Lab/openpose, and the person_id of later versions.
+    nothing = {f"{part}_keypoints_{dimensions}": [] for part in ("face", "hand_left", "hand_right")
+               for dimensions in ("2d", "3d")} | {"pose_keypoints_3d": []}  # fmt: skip
+    person = {"person_id": [-1], "pose_keypoints_2d": triples(joints), **nothing}
+    document = {"version": 1.3, "people": [person] * 2}
     put(tmp_path / "poses" / "b_keypoints.json", json.dumps(document))
     first, second = read_poses(tmp_path / "poses", tmp_path / "images")
     assert (first.id, second.id, first.image) == ("b_0", "b_1", "b.png")
@@ -493,6 +499,9 @@ def test_pascal_part_paints_small_parts_over_large_ones_and_ignores_the_unlabell
 
 
 def horse_xml(image: str, kind: str, points: dict[str, tuple[float, float]]) -> str:
+    """As horse/2008_002459_4.xml and cow/2008_000711_4.xml of the annotation itself, of which github
+    FurKan7/HybridGraph holds a copy (data/PascalVOC/raw/annotations); github Thinklab-SJTU/ThinkMatch
+    src/dataset/pascal_voc.py reads it and lists its 16 keypoints, no knees among them. Some files have an outline."""
     rows = (f'<keypoint name="{n}" visible="1" x="{x:.2f}" y="{y:.2f}" z="0.00"/>' for n, (x, y) in points.items())
     return f"""<?xml version="1.0" encoding="utf-8"?>
 <annotation>
@@ -501,6 +510,9 @@ def horse_xml(image: str, kind: str, points: dict[str, tuple[float, float]]) -> 
 	<category>{kind}</category>
 	<visible_bounds height="100.00" width="60.00" xmin="10.00" ymin="10.00"/>
 	<keypoints>{"".join(rows)}</keypoints>
+	<polylinesegments>
+		<segment name="foreground" x="10.00 70.00 70.00 " y="10.00 10.00 110.00 "/>
+	</polylinesegments>
 </annotation>
 """
 
@@ -523,6 +535,23 @@ def test_cow(tmp_path):
     ids = {HORSE.parts[id - 1].name for id in set(np.unique(cow.label_map)) - {0, IGNORE}}
     assert ids == {"torso", "tail"}  # the crop goes around the joints
     assert cow.joints[HORSE.joint("withers"), 0] - cow.joints[HORSE.joint("tail_base"), 0] == 30
+
+
+def test_the_knees_of_animals_are_between_elbow_and_paw_where_nobody_has_marked_them(tmp_path):
+    points = {"L_F_Elbow": (50, 40), "L_F_Paw": (54, 90), "R_F_Elbow": (60, 40), "R_B_Paw": (20, 90),
+              "L_B_Elbow": (10, 40), "L_B_Knee": (13, 70), "L_B_Paw": (10, 90)}  # fmt: skip
+    put_image(tmp_path / "JPEGImages" / "a.jpg")
+    (tmp_path / "Annotations_Part").mkdir()
+    for name in ("train_id.txt", "val_id.txt"):
+        put(tmp_path / name, "\n")
+    put(tmp_path / "horse" / "a_1.xml", horse_xml("a", "horse", points))
+    (horse,) = read_horse_cow(tmp_path).split("poses")
+    seen = {HORSE.joints[row] for row in np.flatnonzero(horse.visible)}
+    assert {name for name in seen if "knee" in name} == {"left_front_knee", "left_back_knee"}
+    paw = horse.joints[HORSE.joint("left_front_paw")]
+    np.testing.assert_array_equal(horse.joints[HORSE.joint("left_front_knee")] - paw, [-2, -25])
+    paw = horse.joints[HORSE.joint("left_back_paw")]
+    np.testing.assert_array_equal(horse.joints[HORSE.joint("left_back_knee")] - paw, [3, -20])
 
 
 def test_animals_of_neither_list_have_keypoints_only(tmp_path):
@@ -552,6 +581,9 @@ def mpii_points(joints: np.ndarray) -> list[dict[str, float]]:
 
 def mpii_mat(path: Path, joints: np.ndarray, *, stored: Callable[[int], object] = int, **fields: object) -> None:
     """Two images: one with two people, of whom one lacks joints, and one with a box alone, as in MPII's test set.
+
+    The layout is that which github mkabra/poseTF matlab/ScriptMPII.m reads: `annorect` may be empty, or without
+    `annopoints`, and `annopoints` may be empty; ids are 0 to 15.
 
     `stored` gives the form of ids; `fields` take the place of every point's own.
     """
@@ -606,6 +638,7 @@ def test_mpii_keeps_people_who_are_alone_in_their_image(tmp_path):
 
 
 def test_lip(tmp_path):
+    """Folders as the archives unpack; see `csv_row` for a public reader of images and poses."""
     clothes = boxes(arm=5, torso=5, head=13)
     clothes[68:115, 25:55] = 9  # trousers
     clothes[60:66, 18:24] = 15  # a bare right hand

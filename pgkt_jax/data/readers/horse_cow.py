@@ -121,7 +121,17 @@ def _read_keypoints(path: Path) -> Pose:
                 raise ValueError(f"is unknown; known are {', '.join(_NAMES)}")
             place = np.array([_number(point.get(axis)) for axis in ("x", "y")])
             joints[HORSE.joint(_NAMES[name])], visible[HORSE.joint(_NAMES[name])] = place, point.get("visible") == "1"
-    return Pose(path.stem, image, joints, visible)
+    return Pose(path.stem, image, *_with_knees(joints, visible))
+
+
+def _with_knees(joints: np.ndarray, visible: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The middle of elbow and paw in place of a knee that is not annotated: the poselets' authors have marked none."""
+    for side in ("left", "right"):
+        for end in ("front", "back"):
+            elbow, knee, paw = (HORSE.joint(f"{side}_{end}_{name}") for name in ("elbow", "knee", "paw"))
+            if visible[elbow] and visible[paw] and not visible[knee]:
+                joints[knee], visible[knee] = joints[[elbow, paw]].mean(axis=0), True
+    return joints, visible
 
 
 def _number(text: str | None) -> float:
