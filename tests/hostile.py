@@ -20,8 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import twins
-from caffe_proto import caffemodel
-from test_readers import (
+from annotations import (
     HEIGHT,
     STANDING,
     WIDTH,
@@ -37,6 +36,7 @@ from test_readers import (
     put_labels,
     triples,
 )
+from caffe_proto import caffemodel
 
 from pgkt_jax.config import RefineConfig
 from pgkt_jax.data.folder import read_people_folder

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_readers import STANDING, boxes, csv_row, put, put_image, put_labels
+from annotations import STANDING, boxes, csv_row, put, put_image, put_labels
 
 from pgkt_jax import cli
 from pgkt_jax.commands.build_data import READERS, write_people_folder
