@@ -349,6 +349,8 @@ def pictures() -> Iterator[tuple[str, str, Edit]]:
         "with too few rows": png(WIDTH, HEIGHT),
         "of another size": png(5, 5),
         "of 16 bits": png(WIDTH, HEIGHT, depth=16, rows=bytes((2 * WIDTH + 1) * HEIGHT)),
+        "indexed, of 16 bits": png(WIDTH, HEIGHT, depth=16, colour=3, rows=bytes((2 * WIDTH + 1) * HEIGHT)),
+        "indexed, of no bits": png(WIDTH, HEIGHT, depth=0, colour=3, rows=bytes(HEIGHT)),
         "in colour": png(WIDTH, HEIGHT, colour=2, rows=bytes((3 * WIDTH + 1) * HEIGHT)),
         "with unknown ids": png(WIDTH, HEIGHT, rows=bytes([0, *[77] * WIDTH] * HEIGHT)),
         "with a wrong checksum": bytes(damaged),

@@ -73,7 +73,7 @@ def decode_label_map(data: bytes) -> np.ndarray:
     width, height, depth, colour = _png_header(data)
     if colour not in (_GREY, _INDEXED):
         raise ValueError("is a colour picture, not a single channel of part ids")
-    if colour == _GREY and depth != 8:
+    if depth not in ((8,) if colour == _GREY else (1, 2, 4, 8)):
         raise ValueError(f"has {depth} bits a pixel, not 8")
     # OpenCV turns a palette into colours. Called grey, without its palette, the same file gives the indices,
     # which a depth below 8 spreads evenly over 0..255.
