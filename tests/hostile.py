@@ -440,6 +440,23 @@ class Command:
         return os.system, ("touch was_here",)
 
 
+MAGIC_PICKLES = b"".join(
+    pickle.dumps(value, 2) for value in (torch_file.MAGIC, torch_file.PROTOCOL, {"little_endian": True})
+)
+
+
+TUPLES = b"N" + b"2\x86" * 12
+"""A tuple of one tuple twice, and so on: written out, it is a book."""
+
+
+def torch_zip(pickled: bytes, compression: int = zipfile.ZIP_STORED) -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", compression) as archive:
+        archive.writestr("net/data.pkl", pickled)
+        archive.writestr("net/data/0", b"", zipfile.ZIP_STORED)
+    return data.getvalue()
+
+
 def weights() -> Iterator[tuple[str, str, Edit]]:
     def header(**changes: Any) -> bytes:
         entry = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]} | changes
@@ -461,8 +478,20 @@ def weights() -> Iterator[tuple[str, str, Edit]]:
         "a header of 2^63 bytes": struct.pack("<Q", 2**63) + bytes(8),
     }.items():
         yield "safetensors", what, rewrite("net.safetensors", data)
-    for form in ("torch zip", "torch"):
-        yield form, "a pickle that runs a command", rewrite("net.pth", pickle.dumps(Command(), 2))
+    length = struct.pack("<Q", 2**40)
+    for what, pickled in {
+        "a pickle that runs a command": pickle.dumps(Command(), 2),
+        "a pickle of 64 million memo slots": b"\x80\x02Nr\xff\xff\xff\x03.",
+        "a pickle of 64 million memo slots in digits": b"\x80\x02Np67108863\n.",
+        "a pickle of a terabyte": b"\x80\x05" + pickle.BYTEARRAY8 + length + b".",
+        "a pickle of a terabyte of text": b"\x80\x05" + pickle.BINUNICODE8 + length + b".",
+        "a storage named by many tuples": b"\x80\x02(X\7\0\0\0storagectorch\nFloatStorage\n" + TUPLES + b"NK\1tQ.",
+        "a tensor of many tuples": b"\x80\x02}X\1\0\0\0actorch._utils\n_rebuild_tensor\n("
+        b"(X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\x000NK\0tQK\0" + TUPLES + b")tRs.",
+    }.items():
+        yield "torch", what, rewrite("net.pth", MAGIC_PICKLES + pickled + pickle.dumps(["0"]) + bytes(8))
+        yield "torch zip", what, rewrite("net.pth", torch_zip(pickled))
+    yield "torch zip", "compressed", rewrite("net.pth", torch_zip(pickle.dumps({}), zipfile.ZIP_DEFLATED))
     yield (
         "tensorflow",
         "a pickle that runs a command",

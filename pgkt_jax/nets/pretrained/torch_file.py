@@ -9,6 +9,7 @@ import collections
 import io
 import math
 import pickle
+import pickletools
 import struct
 import zipfile
 from dataclasses import dataclass
@@ -41,15 +42,17 @@ class _Storage:
 
 @dataclass(frozen=True)
 class _Tensor:
-    storage: _Storage
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
+    """As the pickle has it, unchecked until the array is made: its BUILD can change every field."""
+
+    storage: Any
+    offset: Any
+    shape: tuple
+    strides: tuple
 
     def array(self) -> np.ndarray:
         data, numbers = self.storage.data, (self.offset, *self.shape, *self.strides)
         if data is None or len(self.shape) != len(self.strides) or any(type(n) is not int or n < 0 for n in numbers):
-            raise ValueError(f"a tensor {self.shape} without its numbers")
+            raise ValueError("a tensor without its numbers")
         count, last = (
             math.prod(self.shape),
             self.offset + sum((n - 1) * stride for n, stride in zip(self.shape, self.strides)),
@@ -60,7 +63,7 @@ class _Tensor:
         return np.lib.stride_tricks.as_strided(data[self.offset :], self.shape, strides, writeable=False)
 
 
-def _rebuild_tensor(storage: _Storage, offset: int, shape: tuple, strides: tuple, *_: Any) -> _Tensor:
+def _rebuild_tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> _Tensor:
     return _Tensor(storage, offset, tuple(shape), tuple(strides))
 
 
@@ -83,8 +86,9 @@ class _Refused(pickle.UnpicklingError):
 class _Unpickler(pickle.Unpickler):
     """Names nothing but `ALLOWED` and storages; collects the storages by their keys."""
 
-    def __init__(self, file: io.BufferedIOBase):
+    def __init__(self, file: io.BytesIO):
         super().__init__(file)
+        self._file = file
         self.storages: dict[str, _Storage] = {}
 
     def find_class(self, module: str, name: str) -> Any:
@@ -96,9 +100,19 @@ class _Unpickler(pickle.Unpickler):
 
     def persistent_load(self, saved: Any) -> _Storage:
         kind, dtype, key, _, size, *view = saved
-        if kind != "storage" or not isinstance(dtype, np.dtype) or any(view):
+        if kind != "storage" or not isinstance(dtype, np.dtype) or not isinstance(key, str) or any(view):
             raise _Refused("it refers to something other than a whole storage")
-        return self.storages.setdefault(str(key), _Storage(dtype, size))
+        return self.storages.setdefault(key, _Storage(dtype, size))
+
+    def load(self) -> Any:
+        """The next pickle of the file, if its few bytes do not ask for more memory than it can fill."""
+        start = self._file.tell()
+        # That every text and array is as long as it says, pickletools sees to.
+        for count, (code, number, _) in enumerate(pickletools.genops(self._file), start=1):
+            if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= int(number or 0) <= count:
+                raise _Refused(f"it numbers an object {number} when it has made {count} at most")
+        self._file.seek(start)
+        return super().load()
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
@@ -122,19 +136,26 @@ def read(path: Path) -> dict[str, np.ndarray]:
 def _read_zip(data: bytes) -> Any:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         root = next(name for name in archive.namelist() if name.endswith("/data.pkl")).removesuffix("data.pkl")
-        if root + "byteorder" in archive.namelist() and archive.read(root + "byteorder") != b"little":
+        if root + "byteorder" in archive.namelist() and _stored(archive, root + "byteorder") != b"little":
             raise ValueError("its numbers are big-endian")
-        unpickler = _Unpickler(io.BytesIO(archive.read(root + "data.pkl")))
+        unpickler = _Unpickler(io.BytesIO(_stored(archive, root + "data.pkl")))
         named = unpickler.load()
         for key, storage in unpickler.storages.items():
-            entry = archive.getinfo(f"{root}data/{key}")  # stored as it is: compressed, a small file could fill memory
-            if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != storage.size * storage.dtype.itemsize:
-                raise ValueError(f"storage {key} is incomplete or compressed")
-            storage.data = np.frombuffer(archive.read(entry), storage.dtype)
+            data = _stored(archive, f"{root}data/{key}")
+            if len(data) != storage.size * storage.dtype.itemsize:
+                raise ValueError(f"storage {key} is incomplete")
+            storage.data = np.frombuffer(data, storage.dtype)
     return named
 
 
-def _read_pickles(file: io.BufferedIOBase) -> Any:
+def _stored(archive: zipfile.ZipFile, name: str) -> bytes:
+    """An entry as PyTorch writes them all, not compressed: else a small file could fill memory."""
+    if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
+        raise ValueError(f"{name} is compressed")
+    return archive.read(name)
+
+
+def _read_pickles(file: io.BytesIO) -> Any:
     if (_Unpickler(file).load(), _Unpickler(file).load()) != (MAGIC, PROTOCOL):
         raise ValueError("not PyTorch's magic number")
     if not _Unpickler(file).load().get("little_endian"):
