@@ -41,7 +41,8 @@ class Skeleton:
     """A kind of body. Hashable, so it can be a static argument of `jax.jit`; `name` identifies it in files.
 
     Raises:
-        ValueError: a name occurs twice, a limb or the torso names an unknown joint, or a left has no right.
+        ValueError: a name occurs twice, a limb or the torso names an unknown joint, a left has no right, or the mirror
+            images of a class' parts are of several classes.
     """
 
     name: str
@@ -60,6 +61,10 @@ class Skeleton:
             for joint in limb:
                 if joint not in self.joints:
                     raise ValueError(f"skeleton {self.name}: {owner} names an unknown joint {joint!r}")
+        for class_name in self.classes[1:]:
+            mirrored = self._mirrored_classes(class_name)
+            if len(mirrored) > 1 or self._mirrored_classes(mirrored[0]) != (class_name,):
+                raise ValueError(f"skeleton {self.name}: class {class_name} mirrors into several classes")
         if len(self.parts) >= IGNORE or self.num_classes > len(_PALETTE):
             raise ValueError(f"skeleton {self.name}: too many parts or classes ({len(_PALETTE) - 1} at most)")
 
@@ -120,6 +125,16 @@ class Skeleton:
         lut = np.arange(256, dtype=np.uint8)
         lut[1 : self.num_parts + 1] = [names.index(_mirrored(name)) + 1 for name in names]
         return lut
+
+    @cached_property
+    def class_mirror(self) -> np.ndarray:
+        """int[num_classes]: the class of each class' mirror image: its own where left and right merge."""
+        return np.array([0, *(self.classes.index(self._mirrored_classes(name)[0]) for name in self.classes[1:])])
+
+    def _mirrored_classes(self, class_name: str) -> tuple[str, ...]:
+        class_of = {part.name: part.class_name for part in self.parts}
+        parts = [name for name, own in class_of.items() if own == class_name]
+        return tuple(dict.fromkeys(class_of[_mirrored(name)] for name in parts))
 
     @cached_property
     def palette(self) -> np.ndarray:

@@ -10,8 +10,17 @@ import pytest
 from pgkt_jax.data.batch import stack_people
 from pgkt_jax.data.pictures import decode_image
 from pgkt_jax.data.puppets import draw_puppet
-from pgkt_jax.skeleton import IGNORE, PASCAL_PERSON
-from pgkt_jax.stages.evaluate import BATCH, SHOWN, masks_to_labels, predict, samples, score_people, write_results
+from pgkt_jax.skeleton import IGNORE, PASCAL_PERSON, Part, Skeleton
+from pgkt_jax.stages.evaluate import (
+    BATCH,
+    SHOWN,
+    both_ways,
+    masks_to_labels,
+    predict,
+    samples,
+    score_people,
+    write_results,
+)
 from pgkt_jax.train.metrics import confusion_matrix, score
 
 SIZE = (32, 24)
@@ -33,6 +42,22 @@ def test_masks_are_interpolated_before_they_are_decided():
     labels = masks_to_labels(masks, jnp.array([[-0.5, -0.5, 7.5, 0.5]]), (1, 8), masks=True)
     at = (np.arange(8) + 0.5) / 4 - 0.5
     np.testing.assert_array_equal(labels[0, 0], np.interp(at, [0, 1], [0.9, 0]) >= 0.5)
+
+
+@pytest.mark.parametrize("background", [True, False])
+def test_a_network_tested_both_ways_has_left_and_right_in_their_places(background):
+    """A left fin on the picture's right is, in the mirror, a right fin on the left."""
+    fins = tuple(Part(name, ("nose", name), name) for name in ("left_fin", "right_fin"))
+    fish = Skeleton("fish", ("nose", "tail", "left_fin", "right_fin"), fins, ("nose", "tail"))
+
+    def outputs(boxes):
+        mirrored = boxes[:, 0] > boxes[:, 2]
+        left = jnp.where(mirrored[:, None, None], jnp.array([[0.0, 0, 0, 0]]), jnp.array([[0.0, 0, 0, 1]]))
+        right = jnp.where(mirrored[:, None, None], jnp.array([[1.0, 0, 0, 0]]), jnp.array([[0.0, 0, 0, 0]]))
+        return jnp.stack([0 * left, left, right][not background :], -1)
+
+    boxes = jnp.array([[-0.5, -0.5, 3.5, 0.5]])
+    np.testing.assert_array_equal(both_ways(outputs, boxes, fish, mirror=True), outputs(boxes))
 
 
 def test_samples_show_photograph_labels_and_truth_of_the_first_people():

@@ -98,7 +98,7 @@ def test_the_refiner_says_what_the_stage_says(run, refiner):
 
 def test_the_parser_says_what_the_stage_says(run, parser):
     people = stack_people(PEOPLE, (64, 128))
-    known = jax.jit(lambda *given: parsed_labels(PARSE, *given))(run.parse, people)
+    known = jax.jit(lambda *given: parsed_labels(PARSE, PASCAL_PERSON, *given))(run.parse, people)
     for ours, stage in zip(parser(IMAGES), own_sizes(known), strict=True):
         np.testing.assert_array_equal(ours, stage)
 
@@ -107,7 +107,7 @@ def test_the_parser_sharpens_labels_by_a_dense_crf_as_the_stage_does(run, parser
     config = dataclasses.replace(PARSE, crf=True)
     sharpened = Parser(config, run.parse.network(), PASCAL_PERSON, batch=2)(IMAGES[:2])
     people = stack_people(PEOPLE[:2], (64, 128))
-    known = jax.jit(lambda *given: parsed_labels(config, *given))(run.parse, people)
+    known = jax.jit(lambda *given: parsed_labels(config, PASCAL_PERSON, *given))(run.parse, people)
     for ours, stage, before in zip(sharpened, own_sizes(known), parser(IMAGES[:2])):
         assert (ours != stage).mean() < 0.01
         assert (ours != before).any()

@@ -103,6 +103,13 @@ def test_a_skeleton_of_ones_own():
     assert FISH.torso_joints == (1, 0)
 
 
+def test_classes_of_one_side_are_each_others_mirror_images_and_merged_ones_their_own():
+    sided = replace(FISH, parts=(FISH.parts[0], *(replace(part, class_name=part.name) for part in FISH.parts[1:])))
+    assert sided.class_mirror.tolist() == [0, 1, 3, 2]
+    for skeleton in (FISH, *SKELETONS.values()):
+        assert skeleton.class_mirror.tolist() == list(range(skeleton.num_classes))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -110,6 +117,10 @@ def test_a_skeleton_of_ones_own():
         ({"parts": (*FISH.parts, FISH.parts[0])}, "part occurs twice"),
         ({"joints": FISH.joints[:3]}, "joint left_fin has no right_fin"),
         ({"parts": FISH.parts[:2]}, "part left_fin has no right_fin"),
+        (
+            {"parts": (FISH.parts[0], replace(FISH.parts[1], class_name="body"), FISH.parts[2])},
+            "class body mirrors into",
+        ),
         ({"torso": ("tail", "heart")}, "torso names an unknown joint 'heart'"),
         ({"parts": (Part("trunk", ("nose", "gill"), "body"),)}, "trunk names an unknown joint 'gill'"),
         ({"parts": tuple(Part(f"p{i}", ("nose", "tail"), f"c{i}") for i in range(9))}, "too many"),

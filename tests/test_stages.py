@@ -493,7 +493,7 @@ def test_the_parsing_network_never_sees_joints(run):
         label_maps=np.zeros_like(batch.label_maps),
         bank_rows=batch.bank_rows + 3,
     )
-    labels = jax.jit(lambda people: parse.parsed_labels(run.config.parse, state, people))
+    labels = jax.jit(lambda people: parse.parsed_labels(run.config.parse, PASCAL_PERSON, state, people))
     np.testing.assert_array_equal(labels(batch), labels(garbage))
 
 

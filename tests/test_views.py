@@ -5,8 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pgkt_jax.prior import skeleton_label_map
-from pgkt_jax.skeleton import IGNORE, PASCAL_PERSON
+from pgkt_jax.config import RefineConfig
+from pgkt_jax.data.person import Person, mirror_person
+from pgkt_jax.prior import PoseBank, skeleton_label_map
+from pgkt_jax.skeleton import IGNORE, PASCAL_PERSON, Part, Skeleton
+from pgkt_jax.stages.refine import network_input
 from pgkt_jax.train.views import (
     beyond,
     color_jitter,
@@ -173,6 +176,39 @@ def test_a_mirrored_box_mirrors_image_classes_and_prior():
     mirrored = see_all(*disc(18, 13), jnp.array([33.0, -2.0, 5.5, 24.0]))
     for one, other in zip(plain, mirrored):
         np.testing.assert_allclose(one.astype(jnp.float32), other[:, ::-1].astype(jnp.float32), atol=1e-3)
+
+
+SIDED = Skeleton(
+    name="sided",
+    joints=("nose", "tail", "left_fin", "right_fin"),
+    parts=tuple(Part(name, ("nose", name), name) for name in ("tail", "left_fin", "right_fin")),
+    torso=("tail", "nose"),
+)
+"""Left and right are classes of their own."""
+
+
+@pytest.mark.parametrize("prior", ["skeleton", "part-level"])
+def test_a_mirrored_box_shows_the_mirrored_person_where_classes_have_sides(prior):
+    label_map = np.repeat(np.arange(4, dtype=np.uint8)[[1, 1, 0, 2, 2, 0, 3, 3]], 3)[None].repeat(20, 0)
+    joints = np.array([[10, 2], [2, 17], [11, 18], [20, 15]], np.float32)
+    visible = np.array([True, True, True, prior == "part-level"])
+    person = Person("a fish", label_map[..., None].repeat(3, -1), joints, visible, label_map)
+    config = RefineConfig(size=(20, 24), prior=prior, k=1, method="exact")
+    look = jax.jit(
+        lambda image, label_map, joints, visible, bank, box: (
+            network_input(config, bank, image, joints, visible, box),
+            see_classes(label_map, box, config.size, SIDED),
+        )
+    )
+
+    def seen(person, box):
+        bank = PoseBank.create(SIDED, [person.label_map], person.joints[None], person.visible[None])
+        return look(jnp.zeros((20, 24, 3)), person.label_map, person.joints, person.visible, bank, jnp.array(box))
+
+    ours = seen(person, [23.5, -0.5, -0.5, 19.5])
+    for one, other in zip(ours, seen(mirror_person(person, SIDED), [-0.5, -0.5, 23.5, 19.5])):
+        np.testing.assert_allclose(one.astype(jnp.float32), other.astype(jnp.float32), atol=1e-4)
+    assert set(np.unique(ours[1])) == {0, 1, 2, 3}
 
 
 def test_outside_of_the_image_is_grey_and_ignored():

@@ -81,7 +81,7 @@ def run_evaluate(config: Config, folder: Path) -> None:
         raise ValueError(f"{folder} holds no trained parsing network: train one with `pgkt parse`")
     state = replicate(trained_parser(config.parse, splits.skeleton, run), local_mesh())
     people = stack_share(splits.test, splits.canvas)
-    labels = Parsed(config.parse, state).labels(people)
+    labels = Parsed(config.parse, splits.skeleton, state).labels(people)
     row = {"name": "parsing", **score_people(labels, people, splits.skeleton)}
     settings = {
         **dataclasses.asdict(config),

@@ -16,6 +16,7 @@ from pgkt_jax.data.folder import read_people_folder
 from pgkt_jax.data.person import Person
 from pgkt_jax.data.splits import Splits
 from pgkt_jax.prior import PoseBank
+from pgkt_jax.skeleton import Skeleton
 from pgkt_jax.stages.evaluate import predict
 from pgkt_jax.stages.parse import parsed_labels, train_parsing
 from pgkt_jax.stages.refine import check_refinement, refined_labels, train_refinement
@@ -44,11 +45,12 @@ class Parsed:
     """A trained parsing network; `config` says at which scales it is tested."""
 
     config: ParseConfig
+    skeleton: Skeleton
     state: TrainState
 
     def labels(self, people: People) -> np.ndarray:
         """Class ids uint8[B, H, W] of any number of people, from photographs alone."""
-        label = jax.jit(lambda state, batch: parsed_labels(self.config, state, batch))
+        label = jax.jit(lambda state, batch: parsed_labels(self.config, self.skeleton, state, batch))
         return predict(lambda batch: label(self.state, batch), people)
 
 
@@ -94,4 +96,5 @@ def parsed(
     profile: tuple[int, int] | None = None,
 ) -> Parsed:
     """The parsing network, trained on people with labels, drawn and synthesised alike; raises as `train_parsing`."""
-    return Parsed(config, train_parsing(config, people, splits, folder, title=title, profile=profile))
+    state = train_parsing(config, people, splits, folder, title=title, profile=profile)
+    return Parsed(config, splits.skeleton, state)

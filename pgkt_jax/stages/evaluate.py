@@ -21,7 +21,7 @@ from pgkt_jax.train import hosts
 from pgkt_jax.train.metrics import Score, confusion_matrix, score
 from pgkt_jax.train.sharding import local_mesh, split
 from pgkt_jax.train.state import TrainState
-from pgkt_jax.train.views import unsee
+from pgkt_jax.train.views import mirrored_classes, unsee
 from pgkt_jax.train.watch import Validation
 from pgkt_jax.typing import Array, Float, UInt8
 
@@ -69,16 +69,21 @@ def class_shares(full: Float[Array, "H W C"], *, masks: bool) -> Float[Array, "H
 
 
 def both_ways(
-    outputs: Callable[[Float[Array, "B 4"]], Float[Array, "B h w C"]], boxes: Float[Array, "B 4"], *, mirror: bool
+    outputs: Callable[[Float[Array, "B 4"]], Float[Array, "B h w C"]],
+    boxes: Float[Array, "B 4"],
+    skeleton: Skeleton,
+    *,
+    mirror: bool,
 ) -> Float[Array, "B h w C"]:
     """What a network says of boxes or, with `mirror`, the mean of that and of what it says of the mirrored boxes.
 
-    Merged classes hold left and right together, so nothing has to be swapped.
+    A left arm is a right one in the mirror: classes of one side change places on the way back.
     """
     seen = outputs(boxes)
     if not mirror:
         return seen
-    return (seen + outputs(boxes[:, jnp.array([2, 1, 0, 3])])[:, :, ::-1]) / 2
+    mirrored = outputs(boxes[:, jnp.array([2, 1, 0, 3])])[:, :, ::-1]
+    return (seen + mirrored_classes(mirrored, skeleton)) / 2
 
 
 def stack_share(people: Sequence[Person], canvas: tuple[int, int]) -> People:

@@ -69,7 +69,7 @@ def parsing(parser: Parser) -> Callable[[UInt8[Array, "B H W 3"]], Float[Array, 
 
     def probabilities(images: UInt8[Array, "B H W 3"]) -> Float[Array, "B H W C"]:
         boxes = jax.vmap(partial(fitted_box, output=parser.config.size))(_sizes(images))
-        outputs = parsed_outputs(parser.config, parser.logits, partial(_look, images), boxes)
+        outputs = parsed_outputs(parser.config, parser.skeleton, parser.logits, partial(_look, images), boxes)
         return _at_pixels(outputs, boxes, (images.shape[1], images.shape[2]), masks=False)
 
     return probabilities
@@ -94,7 +94,7 @@ def refining(refiner: Refiner) -> Callable[..., Float[Array, "B H W C"]]:
         def outputs(boxes: Float[Array, "B 4"]) -> Float[Array, "B h w C"]:
             return refiner.outputs(_look(images, boxes, config.size), joints, visible, boxes)
 
-        seen = both_ways(outputs, boxes, mirror=config.mirror_test)
+        seen = both_ways(outputs, boxes, refiner.skeleton, mirror=config.mirror_test)
         return _at_pixels(seen, boxes, (images.shape[1], images.shape[2]), masks=config.loss == "l1")
 
     return probabilities

@@ -138,6 +138,7 @@ def parse_step(config: ParseConfig, skeleton: Skeleton) -> Any:
 
 def parsed_outputs(
     config: ParseConfig,
+    skeleton: Skeleton,
     logits: Callable[[Float[Array, "B H W 3"]], Float[Array, "B h w C"]],
     look: Callable[[Float[Array, "B 4"], tuple[int, int]], Float[Array, "B H W 3"]],
     boxes: Float[Array, "B 4"],
@@ -146,6 +147,7 @@ def parsed_outputs(
 
     Args:
         config: says the scales.
+        skeleton: names the classes.
         logits: the network.
         look: (boxes, (H, W)) -> images of that size seen through the boxes, -1..1.
         boxes: of the network's aspect.
@@ -155,10 +157,10 @@ def parsed_outputs(
         sizes = [(round(config.size[0] * scale), round(config.size[1] * scale)) for scale in config.test_scales]
         return fused([logits(look(boxes, size)) for size in sizes], how=config.test_fusion)
 
-    return both_ways(outputs, boxes, mirror=config.mirror_test)
+    return both_ways(outputs, boxes, skeleton, mirror=config.mirror_test)
 
 
-def parsed_labels(config: ParseConfig, state: TrainState, people: People) -> Labels:
+def parsed_labels(config: ParseConfig, skeleton: Skeleton, state: TrainState, people: People) -> Labels:
     """Labels of people by the parsing network, at their images' own size. Looks at nothing but the images."""
 
     network = state.network()
@@ -167,7 +169,7 @@ def parsed_labels(config: ParseConfig, state: TrainState, people: People) -> Lab
         return jax.vmap(partial(see, output=output))(people.images, people.sizes, boxes)
 
     boxes = jax.vmap(partial(fitted_box, output=config.size))(people.sizes)
-    seen = parsed_outputs(config, lambda images: network(images).fused, look, boxes)
+    seen = parsed_outputs(config, skeleton, lambda images: network(images).fused, look, boxes)
     logits = on_canvas(seen, boxes, people.images.shape[1:3])
     if config.crf:
         logits = jax.lax.map(lambda row: mean_field(*row), (logits, people.images, people.sizes))
@@ -255,7 +257,7 @@ def train_parsing(
         save_skeleton(folder, skeleton)
     data = feed(people, splits, batch=config.batch, seed=config.seed)
     state = _fresh(config, skeleton, weights=config.weights)
-    label = jax.jit(lambda state, people: parsed_labels(config, state, people))
+    label = jax.jit(lambda state, people: parsed_labels(config, skeleton, state, people))
     return fit(
         state, parse_step(config, skeleton), None, data, title=title, config=config, folder=folder,
         steps=config.steps, every=config.every, evaluate=validation(label, splits), profile=profile,

@@ -138,6 +138,7 @@ class Refiner:
             return both_ways(
                 lambda boxes: self.outputs(views.look(boxes, self.config.size), joints, visible, boxes),
                 boxes,
+                self.skeleton,
                 mirror=self.config.mirror_test,
             ), boxes
 
@@ -205,7 +206,7 @@ class Parser:
 
         def outputs(views: _Views) -> tuple[Array, Array]:
             boxes = jax.vmap(partial(fitted_box, output=self.config.size))(views.sizes)
-            return parsed_outputs(self.config, self.logits, views.look, boxes), boxes
+            return parsed_outputs(self.config, self.skeleton, self.logits, views.look, boxes), boxes
 
         # No joints are looked at; the record wants some.
         joints, visible = np.zeros((self.skeleton.num_joints, 2), np.float32), np.zeros(self.skeleton.num_joints, bool)

@@ -29,7 +29,7 @@ from pgkt_jax.train.optim import adam
 from pgkt_jax.train.run_folder import save_bank
 from pgkt_jax.train.sharding import check_batch
 from pgkt_jax.train.state import TrainState
-from pgkt_jax.train.views import color_jitter, jittered_box, see, see_classes, whole_box
+from pgkt_jax.train.views import color_jitter, jittered_box, mirrored_classes, see, see_classes, whole_box
 from pgkt_jax.train.watch import check_profile
 from pgkt_jax.typing import Array, Bool, Float, Int, Key
 
@@ -81,6 +81,8 @@ def network_input(
             bank, joints, visible, box, size=config.size, k=config.k, n=n, key=key, exclude=exclude,
             method=config.method,
         )  # fmt: skip
+    # A mirrored view is one of the mirrored person: left and right change their names with the picture.
+    prior = jnp.where(box[2] < box[0], mirrored_classes(prior, bank.skeleton), prior)
     return jnp.concatenate([image, 2 * prior - 1], -1)
 
 
@@ -148,7 +150,7 @@ def refined_labels(config: RefineConfig, state: TrainState, bank: PoseBank, peop
         )
 
     boxes = jax.vmap(whole_box)(people.sizes)
-    seen = both_ways(outputs, boxes, mirror=config.mirror_test)
+    seen = both_ways(outputs, boxes, bank.skeleton, mirror=config.mirror_test)
     return masks_to_labels(seen, boxes, people.images.shape[1:3], masks=config.loss == "l1")
 
 

@@ -7,6 +7,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.ndimage import map_coordinates
 
 from pgkt_jax.geometry import box_pixels, crop_image, crop_label_map
@@ -145,8 +146,17 @@ def inside(size: Int[Array, "2"], box: Float[Array, "4"], output: tuple[int, int
 def see_classes(
     label_map: UInt8[Array, "h w"], box: Float[Array, "4"], output: tuple[int, int], skeleton: Skeleton
 ) -> UInt8[Array, "H W"]:
-    """A label map of parts seen through a box as classes; `IGNORE` outside."""
-    return jnp.asarray(skeleton.class_lut)[crop_label_map(label_map, box, output, IGNORE)]
+    """A label map of parts seen through a box as classes, the sides as the picture shows them; `IGNORE` outside."""
+    swapped = skeleton.class_lut[skeleton.part_mirror_lut]
+    lut = jnp.where(box[2] < box[0], swapped, skeleton.class_lut)
+    return lut[crop_label_map(label_map, box, output, IGNORE)]
+
+
+def mirrored_classes(values: Float[Array, "*batch C"], skeleton: Skeleton) -> Float[Array, "*batch C"]:
+    """Values of classes (C with background, or one less without), left and right in each other's place."""
+    hidden = skeleton.num_classes - values.shape[-1]
+    order = skeleton.class_mirror[hidden:] - hidden
+    return values if (order == np.arange(len(order))).all() else values[..., order]
 
 
 def unsee(seen: Float[Array, "H W C"], box: Float[Array, "4"], canvas: tuple[Side, Side]) -> Float[Array, "h w C"]:
