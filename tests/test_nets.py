@@ -9,6 +9,7 @@ from flax import nnx
 from pgkt_jax.nets.attention import AttentionToScale
 from pgkt_jax.nets.deeplab import DeepLab
 from pgkt_jax.nets.fcn import SmallFCN
+from pgkt_jax.nets.grid import Grid
 from pgkt_jax.nets.layers import (
     UpConv,
     _by_blocks,
@@ -236,7 +237,7 @@ def test_small_fcn_drops_by_each_images_own_key_and_in_bfloat16_is_near_float32(
 class OneConv(nnx.Module):
     """The least that is a backbone: two features at half the resolution."""
 
-    features = 2
+    features, grid = 2, Grid.of_cells(2)
 
     def __init__(self, rngs):
         self.conv = nnx.Conv(3, self.features, (3, 3), 2, rngs=rngs)

@@ -17,12 +17,14 @@ from pgkt_jax.data.puppets import draw_puppet
 from pgkt_jax.nets.attention import Logits
 from pgkt_jax.nets.convnext import Block, ConvNeXt
 from pgkt_jax.nets.deeplab import DeepLab
+from pgkt_jax.nets.grid import Grid
 from pgkt_jax.nets.layers import InputScaling, max_pool
 from pgkt_jax.nets.parser import BACKBONES, parser
 from pgkt_jax.nets.pretrained import load_weights, safetensors, transfer
 from pgkt_jax.nets.resnet import Bottleneck, ResNet
 from pgkt_jax.nets.unet import UNet
 from pgkt_jax.nets.vgg import LargeFOV
+from pgkt_jax.skeleton import PASCAL_PERSON
 from pgkt_jax.stages import parse
 from pgkt_jax.train.losses import cross_entropy
 from pgkt_jax.train.optim import sgd
@@ -212,7 +214,7 @@ RESNET_LAYERS = (1, 7, 1, 1), (1, 3, 1, 2), (1, 3, 1, 4), (1, 3, 1, 8), (1, 3, 2
     ],
     ids=["vgg", "resnet101"],
 )
-def test_an_output_sees_as_far_as_its_layers_reach(backbone, head, expected):
+def test_an_output_sees_as_far_as_its_layers_reach_around_its_place_on_the_grid(backbone, head, expected):
     """All weights positive: then every pixel in reach of the middle output counts, even through maxima."""
 
     def make():
@@ -223,7 +225,9 @@ def test_an_output_sees_as_far_as_its_layers_reach(backbone, head, expected):
     network = with_leaves(uninitialised(make), lambda name, shape: np.full(shape, any(one in name for one in ones)))
     graph, params = nnx.split(network)
     middle = -(-expected // 8) + 1
-    rows = 8 * middle + np.array([-expected - 1, -expected, expected, expected + 1])
+    rows = int(network.grid.origin + network.grid.stride * middle) + np.array(
+        [-expected - 1, -expected, expected, expected + 1]
+    )
     lit = jnp.zeros((4, 16 * middle + 1, 1, 3)).at[jnp.arange(4), rows].set(1)
     out = jax.jit(lambda params, x: nnx.merge(graph, params)(x).fused)(params, lit)[:, middle, 0, 0]
     np.testing.assert_array_equal(out > 0, [False, True, True, False])
@@ -239,7 +243,7 @@ def leaves_of(tree):
 class OneBlock(nnx.Module):
     """The least of a residual network: features at half the resolution."""
 
-    features = 16
+    features, grid = 16, Grid(0, 2)
 
     def __init__(self, rngs):
         self.scaling = InputScaling()
@@ -332,6 +336,8 @@ def test_testing_at_several_scales_looks_through_the_same_box_at_each():
     seen = []
 
     class SaysHowOftenItLooked(nnx.Module):
+        grid = Grid.of_cells(1)
+
         def __call__(self, x):
             seen.append(x.shape[1:3])
             return Logits(jnp.zeros((*x.shape[:3], 7)).at[..., len(seen)].set(float(len(seen))), ())
@@ -339,12 +345,16 @@ def test_testing_at_several_scales_looks_through_the_same_box_at_each():
     config = ParseConfig(size=(16, 8), test_scales=(1.0, 0.75, 0.5), test_fusion="max")
     people = stack_people([draw_puppet(0, size=(16, 8))], (16, 8))
     state = TrainState.create(SaysHowOftenItLooked(), sgd(0, drops=()), 0)
-    labels = jax.jit(lambda people: parse.parsed_labels(config, state, people))(people)
+    labels = jax.jit(lambda people: parse.parsed_labels(config, PASCAL_PERSON, state, people))(people)
     assert seen == [(16, 8), (12, 6), (8, 4)]
     np.testing.assert_array_equal(labels, 3)
 
 
 def test_scales_are_fused_at_the_grid_of_the_first():
     large, small = jnp.zeros((1, 4, 4, 2)).at[0, 0, 0, 0].set(3), jnp.full((1, 2, 2, 2), 1.0)
-    np.testing.assert_array_equal(parse.fused([large, small], how="max"), jnp.maximum(large, 1))
-    np.testing.assert_array_equal(parse.fused([large, small], how="mean"), (large + 1) / 2)
+
+    def fused(how):
+        return parse.fused([large, small], Grid.of_cells(2), [(8, 8), (4, 4)], onto=(8, 8), how=how)
+
+    np.testing.assert_array_equal(fused("max"), jnp.maximum(large, 1))
+    np.testing.assert_array_equal(fused("mean"), (large + 1) / 2)

@@ -23,6 +23,7 @@ from pgkt_jax.data.folder import read_people_folder
 from pgkt_jax.data.puppets import draw_puppet
 from pgkt_jax.data.sources import open_people, read_splits
 from pgkt_jax.data.writer import PeopleWriter
+from pgkt_jax.nets.grid import Grid
 from pgkt_jax.prior import nearest_poses
 from pgkt_jax.skeleton import PASCAL_PERSON
 from pgkt_jax.stages import parse, quickstart, refine
@@ -214,7 +215,9 @@ def test_views_calm_down_to_zoom_and_mirror_alone(run):
     person, key = jax.tree.map(lambda x: x[0], batch), jax.random.key(0)
 
     def seen(config, strength):
-        image, classes = parse.training_view(config, PASCAL_PERSON, person, key, (24, 16), strength=strength)
+        image, classes = parse.training_view(
+            config, PASCAL_PERSON, person, key, Grid.of_cells(2), (24, 16), strength=strength
+        )
         return np.asarray(image), np.asarray(classes)
 
     (calm, calm_classes), (expected, expected_classes) = seen(lively, 0.0), seen(plain, 1.0)

@@ -79,8 +79,8 @@ def test_image_and_classes_turn_clockwise_together():
     classes = np.arange(81, dtype=np.uint8).reshape(9, 9)
     right, eighth = jnp.float32(np.pi / 2), jnp.float32(np.pi / 4)
     np.testing.assert_allclose(turn(jnp.asarray(image), right), np.rot90(image, -1), atol=1e-5)
-    np.testing.assert_array_equal(turn_classes(jnp.asarray(classes), right), np.rot90(classes, -1))
-    outside = np.asarray(turn_classes(jnp.asarray(classes), eighth)) == IGNORE
+    np.testing.assert_array_equal(turn_classes(jnp.asarray(classes), right, (4, 4)), np.rot90(classes, -1))
+    outside = np.asarray(turn_classes(jnp.asarray(classes), eighth, (4, 4))) == IGNORE
     assert outside[0, 0]
     assert not outside[2:7, 2:7].any()
     assert np.asarray(turn(jnp.asarray(image), eighth))[0, 0].tolist() == [0, 0, 0]
@@ -100,12 +100,12 @@ def test_colours_vary_by_key_within_their_range_and_not_at_all_at_strength_zero(
 
 def test_the_same_rectangle_is_blotted_out_at_every_resolution():
     rectangles = np.asarray(jax.vmap(lambda key: random_rectangle(key, 0.4))(KEYS))
-    sides_of = rectangles[:, 2:] - rectangles[:, :2]
+    sides_of, view = rectangles[:, 2:] - rectangles[:, :2], jnp.array([0.0, 0, 1, 1])
     assert sides_of.min() > 0.2 * 0.4 - 1e-3
     assert 0.39 < sides_of.max() < 0.4 + 1e-3
     for rectangle in rectangles[:5]:
-        fine = np.asarray(beyond(jnp.asarray(rectangle), (80, 160)))
-        coarse = np.asarray(beyond(jnp.asarray(rectangle), (40, 80)))
+        fine = np.asarray(beyond(jnp.asarray(rectangle), view, (80, 160)))
+        coarse = np.asarray(beyond(jnp.asarray(rectangle), view, (40, 80)))
         x0, y0, x1, y1 = np.clip(rectangle, 0, 1)
         assert abs((~fine).mean() - (x1 - x0) * (y1 - y0)) < 0.02
         assert (coarse == fine.reshape(40, 2, 80, 2).mean((1, 3)).round()).mean() > 0.97

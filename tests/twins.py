@@ -11,6 +11,7 @@ Sources:
     resnet     kazuto1011/deeplab-pytorch, libs/models/{deeplabv2,resnet}.py, convert.py; torchvision/models/resnet.py
     tensorflow ALISCIFP/tensorflow-deeplab-resnet, kaffe/tensorflow/network.py (a fork of DrSleep's)
     convnext   torchvision/models/convnext.py
+    interp     TheLegendAli/DeepLab-Context, src/caffe/layers/interp_layer.cpp: (n - 1) / (m - 1) from corner to corner
     unet       junyanz/pytorch-CycleGAN-and-pix2pix, models/networks.py
 """
 
@@ -247,6 +248,25 @@ def conv_of_ours(w, path, x, padding=0):
     return F.conv2d(x, w[f"{path}.kernel"].permute(3, 2, 0, 1), w[f"{path}.bias"], padding=padding)
 
 
+def at_places_of(full, small, size, small_size):
+    """Features of a smaller image where those of the full one lie: each on every eighth pixel of its own image.
+
+    Caffe's Interp lays corner on corner, features and images alike, which is the same idea where all sizes are 8 k + 1.
+    Ours makes images smaller by areas (jax.image.resize), at any size, and this follows from that.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    def places(axis):
+        pixels = torch.arange(full.shape[2 + axis]) * 8.0
+        pixels = (pixels + 0.5) * small_size[axis] / size[axis] - 0.5
+        return pixels / 8 * 2 / (small.shape[2 + axis] - 1) - 1
+
+    rows, columns = torch.meshgrid(places(0), places(1), indexing="ij")
+    at = torch.stack([columns, rows], -1).expand(small.shape[0], -1, -1, -1)
+    return F.grid_sample(small, at, mode="bilinear", padding_mode="border", align_corners=True)
+
+
 def attention(w, x, features):
     """Attention to scale: shared features at 1, .75 and .5, their logits weighed pixel by pixel."""
     import torch
@@ -256,8 +276,8 @@ def attention(w, x, features):
     for scale in (1, 0.75, 0.5):
         size = tuple(round(side * scale) for side in x.shape[2:])
         smaller = F.interpolate(x, size, mode="bilinear", antialias=True) if scale < 1 else x
-        seen.append(features(smaller.permute(0, 2, 3, 1)))
-    seen = [F.interpolate(f, seen[0].shape[2:], mode="bilinear") for f in seen]
+        found = features(smaller.permute(0, 2, 3, 1))
+        seen.append(found if scale == 1 else at_places_of(seen[0], found, x.shape[2:], size))
     logits = torch.stack([conv_of_ours(w, "classifier", f) for f in seen])
     weights = conv_of_ours(w, "attention", torch.cat(seen, 1), padding=1).relu()
     weights = conv_of_ours(w, "attention_out", weights).softmax(1)

@@ -10,15 +10,17 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
+from pgkt_jax.nets.grid import Grid, regridded
 from pgkt_jax.nets.layers import Keys, dropout, fold_keys, resize
 from pgkt_jax.typing import Array, Float
 
 
 @runtime_checkable
 class Backbone(Protocol):
-    """What the attention model asks of its shared network: `features` channels at a fixed stride."""
+    """What the attention model asks of its shared network: `features` channels, and the grid on which they lie."""
 
     features: int
+    grid: Grid
 
     def __call__(self, x: Float[Array, "B H W 3"], keys: Keys = None) -> Float[Array, "B h w F"]: ...
 
@@ -57,14 +59,17 @@ class AttentionToScale(nnx.Module):
         self.attention_out = nnx.Conv(attention_width, len(scales), (1, 1), kernel_init=normal, rngs=rngs)
         self.scales = scales
 
+    @property
+    def grid(self) -> Grid:
+        """Where the logits lie."""
+        return self.backbone.grid
+
     def __call__(self, x: Float[Array, "B H W 3"], keys: Keys = None) -> Logits:
         size = x.shape[1:3]
-        seen = [
-            self.backbone(resize(x, tuple(max(1, round(side * scale)) for side in size)), fold_keys(keys, i))
-            for i, scale in enumerate(self.scales)
-        ]
-        grid = seen[0].shape[1:3]
-        seen = [resize(features, grid) for features in seen]
+        sizes = [tuple(max(1, round(side * scale)) for side in size) for scale in self.scales]
+        seen = [self.backbone(resize(x, size), fold_keys(keys, i)) for i, size in enumerate(sizes)]
+        outputs = seen[0].shape[1:3]
+        seen = [regridded(f, self.grid, own, onto=size, outputs=outputs) for f, own in zip(seen, sizes, strict=True)]
         logits = tuple(self.classifier(features.astype(jnp.float32)) for features in seen)
         attended = jax.nn.relu(self.attention(jnp.concatenate(seen, -1)))
         attended = dropout(attended, fold_keys(keys, len(seen)))

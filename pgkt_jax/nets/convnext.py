@@ -12,6 +12,7 @@ import numpy as np
 from flax import nnx
 from jax.typing import DTypeLike
 
+from pgkt_jax.nets.grid import Grid
 from pgkt_jax.nets.layers import InputScaling, Keys, dropout, fold_keys, pad_to_multiple, resize
 from pgkt_jax.typing import Array, Float
 
@@ -64,6 +65,8 @@ class ConvNeXt(nnx.Module):
         features: channels of the result.
         drop_path: rate of stochastic depth at the last block, rising linearly from 0.
     """
+
+    grid = Grid.of_cells(8)
 
     def __init__(
         self,

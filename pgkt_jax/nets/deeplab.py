@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from pgkt_jax.nets.attention import Backbone, Logits
+from pgkt_jax.nets.grid import Grid
 from pgkt_jax.nets.layers import Keys
 from pgkt_jax.typing import Array, Float
 
@@ -80,6 +81,12 @@ class DeepLab(nnx.Module):
             "subpixel": lambda: Subpixel(backbone.features, num_classes, rngs=rngs),
         }
         self.backbone, self.classifier = backbone, heads[head]()
+
+    @property
+    def grid(self) -> Grid:
+        """Where the logits lie."""
+        own = self.backbone.grid
+        return own.halved() if isinstance(self.classifier, Subpixel) else own
 
     def __call__(self, x: Float[Array, "B H W 3"], keys: Keys = None) -> Logits:
         logits = self.classifier(self.backbone(x, keys).astype(jnp.float32))

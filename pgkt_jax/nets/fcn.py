@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
+from pgkt_jax.nets.grid import Grid
 from pgkt_jax.nets.layers import Conv3x3, DownConv, Keys, dropout, instance_norm, pad_to_multiple
 from pgkt_jax.typing import Array, Float
 
@@ -27,6 +28,8 @@ class SmallFCN(nnx.Module):
     where an hourglass of pix2pix's 4 x 4 convolutions came to .688 in about the same time; skips that are concatenated
     cost twice as much for .008 more (a sketch in PyTorch).
     """
+
+    grid = Grid.of_cells(2)
 
     def __init__(self, *, width: int = 24, depth: int = 3, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs):
         widths = [width * 2**level for level in range(depth + 1)]

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
+from pgkt_jax.nets.grid import Grid
 from pgkt_jax.nets.layers import InputScaling, Keys, max_pool
 from pgkt_jax.typing import Array, Float
 
@@ -81,6 +82,8 @@ class ResNet(nnx.Module):
         blocks: bottlenecks a stage.
         stride_in_3x3: torchvision's weights were trained so, Caffe's and TensorFlow's with the stride in the 1 x 1.
     """
+
+    grid = Grid(0, 8)
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
+from pgkt_jax.nets.grid import Grid
 from pgkt_jax.nets.layers import InputScaling, Keys, dropout, fold_keys, max_pool, mean_pool
 from pgkt_jax.typing import Array, Float
 
@@ -31,6 +32,8 @@ class LargeFOV(nnx.Module):
         average_pool: a 3 x 3 average pool after the last stage: DeepLab-LargeFOV as published on its own has it
             (pool5a), the attention model has not.
     """
+
+    grid = Grid(0, 8)
 
     def __init__(self, *, width: int = 64, average_pool: bool = False, dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs):
         def conv(features_in: int, features: int, side: int = 3, dilation: int = 1) -> nnx.Conv:

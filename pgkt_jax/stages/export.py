@@ -69,8 +69,10 @@ def parsing(parser: Parser) -> Callable[[UInt8[Array, "B H W 3"]], Float[Array, 
 
     def probabilities(images: UInt8[Array, "B H W 3"]) -> Float[Array, "B H W C"]:
         boxes = jax.vmap(partial(fitted_box, output=parser.config.size))(_sizes(images))
-        outputs = parsed_outputs(parser.config, parser.skeleton, parser.logits, partial(_look, images), boxes)
-        return _at_pixels(outputs, boxes, (images.shape[1], images.shape[2]), masks=False)
+        outputs, covered = parsed_outputs(
+            parser.config, parser.skeleton, parser.grid, parser.logits, partial(_look, images), boxes
+        )
+        return _at_pixels(outputs, covered, (images.shape[1], images.shape[2]), masks=False)
 
     return probabilities
 

@@ -17,7 +17,7 @@ from pgkt_jax.data.splits import Splits
 from pgkt_jax.nets.attention import AttentionToScale, Logits
 from pgkt_jax.nets.deeplab import DeepLab
 from pgkt_jax.nets.dense_crf import mean_field
-from pgkt_jax.nets.layers import resize
+from pgkt_jax.nets.grid import Grid, regridded
 from pgkt_jax.nets.parser import parser
 from pgkt_jax.nets.pretrained import copy_weights, load_weights
 from pgkt_jax.skeleton import IGNORE, Skeleton
@@ -75,17 +75,18 @@ def training_view(
     skeleton: Skeleton,
     person: People,
     key: Key[Array, ""],
-    grid: tuple[int, int],
+    grid: Grid,
+    outputs: tuple[int, int],
     *,
     strength: Scalar = 1.0,
 ) -> tuple[Float[Array, "H W 3"], UInt8[Array, "h w"]]:
-    """A random view of one person, as `config` has it: the image in -1..1, and the classes at `grid`, `IGNORE` outside.
+    """A random view of one person, as `config` has it: the image in -1..1, and the classes on `grid`, `IGNORE` outside.
 
     Args:
         config, skeleton: say how.
         person: one row of a batch.
         key: one random key.
-        grid: (h, w) of the logits.
+        grid, outputs: where the logits lie, and how many they are (h, w).
         strength: of stretch, turn, erase and color, 1 in full.
     """
     box_key, color_key, turn_key, erase_key = jax.random.split(key, 4)
@@ -94,14 +95,15 @@ def training_view(
         stretch=strength * config.stretch, mirror=config.mirror,
     )  # fmt: skip
     image = see(person.images, person.sizes, box, config.size)
-    classes = see_classes(person.label_maps, box, grid, skeleton)
+    classes = see_classes(person.label_maps, grid.box(box, outputs, config.size), outputs, skeleton)
     if config.turn:
         angle = strength * jnp.deg2rad(jax.random.uniform(turn_key, minval=-config.turn, maxval=config.turn))
-        image, classes = turn(image, angle), turn_classes(classes, angle)
+        image, classes = turn(image, angle), turn_classes(classes, angle, grid.middle(config.size))
     if config.erase:
-        hole = random_rectangle(erase_key, strength * config.erase)
-        image = jnp.where(beyond(hole, config.size)[..., None], image, 0)
-        classes = jnp.where(beyond(hole, grid), classes, jnp.uint8(IGNORE))
+        hole, view = random_rectangle(erase_key, strength * config.erase), jnp.array([0.0, 0, 1, 1])
+        image = jnp.where(beyond(hole, view, config.size)[..., None], image, 0)
+        kept = beyond(hole, grid.box(view, outputs, config.size), outputs)
+        classes = jnp.where(kept, classes, jnp.uint8(IGNORE))
     if config.color:
         image = color_jitter(color_key, image, strength * config.color)
     return image, classes
@@ -120,8 +122,10 @@ def parse_step(config: ParseConfig, skeleton: Skeleton) -> Any:
         keys = state.sample_keys(batch.size)
         view_keys, dropout_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
         shape = (batch.size, *config.size, 3)
-        grid = jax.eval_shape(state.network(), jax.ShapeDtypeStruct(shape, jnp.float32)).fused.shape[1:3]
-        view = partial(training_view, config, skeleton, grid=grid, strength=view_strength(config, state.step))
+        network = state.network()
+        outputs = jax.eval_shape(network, jax.ShapeDtypeStruct(shape, jnp.float32)).fused.shape[1:3]
+        strength = view_strength(config, state.step)
+        view = partial(training_view, config, skeleton, grid=network.grid, outputs=outputs, strength=strength)
         images, classes = jax.vmap(view)(batch, view_keys)
 
         def loss(params: Any, images: Array, dropout_keys: Array, classes: Array) -> jax.Array:
@@ -139,25 +143,30 @@ def parse_step(config: ParseConfig, skeleton: Skeleton) -> Any:
 def parsed_outputs(
     config: ParseConfig,
     skeleton: Skeleton,
+    grid: Grid,
     logits: Callable[[Float[Array, "B H W 3"]], Float[Array, "B h w C"]],
     look: Callable[[Float[Array, "B 4"], tuple[int, int]], Float[Array, "B H W 3"]],
     boxes: Float[Array, "B 4"],
-) -> Float[Array, "B h w C"]:
-    """The logits of what lies in boxes, over the test scales and both ways.
+) -> tuple[Float[Array, "B h w C"], Float[Array, "B 4"]]:
+    """The logits of what lies in boxes, over the test scales and both ways, and the boxes that the logits cover.
 
     Args:
         config: says the scales.
         skeleton: names the classes.
+        grid: where its logits lie.
         logits: the network.
         look: (boxes, (H, W)) -> images of that size seen through the boxes, -1..1.
         boxes: of the network's aspect.
     """
 
-    def outputs(boxes: Float[Array, "B 4"]) -> Float[Array, "B h w C"]:
-        sizes = [(round(config.size[0] * scale), round(config.size[1] * scale)) for scale in config.test_scales]
-        return fused([logits(look(boxes, size)) for size in sizes], how=config.test_fusion)
+    sizes = [(round(config.size[0] * scale), round(config.size[1] * scale)) for scale in config.test_scales]
 
-    return both_ways(outputs, boxes, skeleton, mirror=config.mirror_test)
+    def outputs(boxes: Float[Array, "B 4"]) -> Float[Array, "B h w C"]:
+        seen = [logits(look(boxes, size)) for size in sizes]
+        return fused(seen, grid, sizes, onto=config.size, how=config.test_fusion)
+
+    seen = both_ways(outputs, boxes, skeleton, mirror=config.mirror_test)
+    return seen, grid.box(boxes, seen.shape[1:3], config.size)
 
 
 def parsed_labels(config: ParseConfig, skeleton: Skeleton, state: TrainState, people: People) -> Labels:
@@ -169,17 +178,21 @@ def parsed_labels(config: ParseConfig, skeleton: Skeleton, state: TrainState, pe
         return jax.vmap(partial(see, output=output))(people.images, people.sizes, boxes)
 
     boxes = jax.vmap(partial(fitted_box, output=config.size))(people.sizes)
-    seen = parsed_outputs(config, skeleton, lambda images: network(images).fused, look, boxes)
-    logits = on_canvas(seen, boxes, people.images.shape[1:3])
+    seen = parsed_outputs(config, skeleton, network.grid, lambda images: network(images).fused, look, boxes)
+    logits = on_canvas(*seen, people.images.shape[1:3])
     if config.crf:
         logits = jax.lax.map(lambda row: mean_field(*row), (logits, people.images, people.sizes))
     return jax.vmap(partial(decided, masks=False))(logits)
 
 
-def fused(logits: Sequence[Array], *, how: str) -> Float[Array, "B h w C"]:
-    """The maximum or the mean over scales, at the first one's grid."""
-    grid = logits[0].shape[1:3]
-    stacked = jnp.stack([resize(scale, grid) for scale in logits])
+def fused(
+    logits: Sequence[Array], grid: Grid, sizes: Sequence[tuple[int, int]], *, onto: tuple[int, int], how: str
+) -> Float[Array, "B h w C"]:
+    """The maximum or the mean over logits of an image at several sizes, where those at the size `onto` cover it."""
+    outputs = grid.covering(onto)
+    stacked = jnp.stack(
+        [regridded(x, grid, size, onto=onto, outputs=outputs) for x, size in zip(logits, sizes, strict=True)]
+    )
     return jnp.max(stacked, 0) if how == "max" else jnp.mean(stacked, 0)
 
 
@@ -216,7 +229,7 @@ def trained_parser(config: ParseConfig, skeleton: Skeleton, folder: Path) -> Tra
     return latest_state(folder, config, _fresh(config, skeleton))
 
 
-def parser_of_run(folder: Path) -> tuple[ParseConfig, Skeleton, nnx.Module]:
+def parser_of_run(folder: Path) -> tuple[ParseConfig, Skeleton, AttentionToScale | DeepLab]:
     """What a network was trained with, whose parts it knows, and itself as the latest checkpoint has it.
 
     Args:

@@ -25,6 +25,8 @@ from pgkt_jax.config import ParseConfig, RefineConfig
 from pgkt_jax.data.batch import People, stack_people
 from pgkt_jax.data.person import Person
 from pgkt_jax.data.sources import reduced
+from pgkt_jax.nets.attention import AttentionToScale
+from pgkt_jax.nets.deeplab import DeepLab
 from pgkt_jax.nets.dense_crf import mean_field
 from pgkt_jax.nets.unet import UNet
 from pgkt_jax.prior import PoseBank
@@ -151,12 +153,15 @@ class Parser:
     Attributes:
         config: what the network was trained with.
         skeleton: names the classes.
+        grid: where the logits lie on what the network sees.
         batch: images that the network sees at once.
         logits: the network, jitted: float[B, H, W, 3], -1..1, to its fused logits float32[B, h, w, C].
     """
 
-    def __init__(self, config: ParseConfig, network: nnx.Module, skeleton: Skeleton, *, batch: int = BATCH):
-        self.config, self.skeleton, self.batch = config, skeleton, batch
+    def __init__(
+        self, config: ParseConfig, network: AttentionToScale | DeepLab, skeleton: Skeleton, *, batch: int = BATCH
+    ):
+        self.config, self.skeleton, self.grid, self.batch = config, skeleton, network.grid, batch
         graph, params = nnx.split(network)
         self.logits = partial(jax.jit(lambda params, seen: nnx.merge(graph, params, copy=True)(seen).fused), params)
 
@@ -206,7 +211,7 @@ class Parser:
 
         def outputs(views: _Views) -> tuple[Array, Array]:
             boxes = jax.vmap(partial(fitted_box, output=self.config.size))(views.sizes)
-            return parsed_outputs(self.config, self.skeleton, self.logits, views.look, boxes), boxes
+            return parsed_outputs(self.config, self.skeleton, self.grid, self.logits, views.look, boxes)
 
         # No joints are looked at; the record wants some.
         joints, visible = np.zeros((self.skeleton.num_joints, 2), np.float32), np.zeros(self.skeleton.num_joints, bool)

@@ -88,27 +88,32 @@ def color_jitter(key: Key[Array, ""], image: Float[Array, "H W 3"], strength: Sc
     return jnp.clip(image * contrast + light + cast, -1, 1)
 
 
-def turned_pixels(angle: Float[Array, ""], size: tuple[int, int]) -> tuple[Float[Array, "H W"], Float[Array, "H W"]]:
+def turned_pixels(
+    angle: Float[Array, ""], size: tuple[int, int], middle: tuple[float, float]
+) -> tuple[Float[Array, "H W"], Float[Array, "H W"]]:
     """Where (x, y) in a picture of `size` (H, W) the pixels of the same picture look that is turned by `angle`.
 
-    Radians, about the middle, from the x axis to the y axis: clockwise to the eye.
+    Radians, about the `middle` (y, x), from the x axis to the y axis: clockwise to the eye.
     """
-    middle_y, middle_x = (size[0] - 1) / 2, (size[1] - 1) / 2
+    middle_y, middle_x = middle
     y, x = jnp.arange(size[0], dtype=jnp.float32)[:, None] - middle_y, jnp.arange(size[1], dtype=jnp.float32) - middle_x
     cos, sin = jnp.cos(angle), jnp.sin(angle)
     return middle_x + cos * x + sin * y, middle_y + cos * y - sin * x
 
 
 def turn(image: Float[Array, "H W 3"], angle: Float[Array, ""]) -> Float[Array, "H W 3"]:
-    """The image turned by `angle`, see `turned_pixels`: interpolated, 0 (mid grey) where it ends."""
-    x, y = turned_pixels(angle, (image.shape[0], image.shape[1]))
+    """The image turned by `angle` about its middle, see `turned_pixels`: interpolated, 0 (mid grey) where it ends."""
+    height, width = image.shape[:2]
+    x, y = turned_pixels(angle, (height, width), ((height - 1) / 2, (width - 1) / 2))
     look = partial(map_coordinates, coordinates=[y, x], order=1, mode="constant")
     return jax.vmap(look, -1, -1)(image)
 
 
-def turn_classes(classes: UInt8[Array, "H W"], angle: Float[Array, ""]) -> UInt8[Array, "H W"]:
-    """The classes turned by `angle`, see `turned_pixels`: the nearest pixel's, `IGNORE` where they end."""
-    x, y = turned_pixels(angle, (classes.shape[0], classes.shape[1]))
+def turn_classes(
+    classes: UInt8[Array, "H W"], angle: Float[Array, ""], middle: tuple[float, float]
+) -> UInt8[Array, "H W"]:
+    """The classes turned by `angle` about `middle` (y, x), see `turned_pixels`: the nearest; `IGNORE` outside."""
+    x, y = turned_pixels(angle, (classes.shape[0], classes.shape[1]), middle)
     nearest = map_coordinates(classes.astype(jnp.float32), [y, x], order=0, mode="constant", cval=float(IGNORE))
     return nearest.astype(jnp.uint8)
 
@@ -121,9 +126,9 @@ def random_rectangle(key: Key[Array, ""], largest: Scalar) -> Float[Array, "4"]:
     return jnp.concatenate([middle - half, middle + half])
 
 
-def beyond(rectangle: Float[Array, "4"], size: tuple[int, int]) -> Bool[Array, "H W"]:
-    """Which pixels of a view of `size` (H, W) lie beyond a rectangle given in shares of it."""
-    x, y = box_pixels(jnp.array([0.0, 0, 1, 1]), size)
+def beyond(rectangle: Float[Array, "4"], box: Float[Array, "4"], size: tuple[int, int]) -> Bool[Array, "H W"]:
+    """Which pixels of an output of `size` (H, W) that looks through a box lie beyond a rectangle."""
+    x, y = box_pixels(box, size)
     x0, y0, x1, y1 = rectangle
     return (x < x0) | (x > x1) | (y < y0) | (y > y1)
 

@@ -16,6 +16,7 @@ from pgkt_jax.bench.rivals import torch_training
 from pgkt_jax.bench.rivals.torch_training import in_full
 from pgkt_jax.bench.training import Training
 from pgkt_jax.config import ParseConfig
+from pgkt_jax.nets.grid import Grid, interpolation
 from pgkt_jax.nets.vgg import DEPTHS
 
 
@@ -41,7 +42,7 @@ class SmallFCN(nn.Module):
         self.downs: Any = nn.ModuleList(nn.ModuleList([conv(a, b), conv(b, b)]) for a, b in [(width, width), *pairs])
         self.narrows = nn.ModuleList(nn.Conv2d(b, a, 1, bias=False) for a, b in pairs)
         self.ups = nn.ModuleList(conv(a, a) for a, _ in pairs)
-        self.depth, self.features = depth, width
+        self.depth, self.features, self.grid = depth, width, Grid.of_cells(2)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         height, width = (-(-length // 2) for length in x.shape[2:])
@@ -88,7 +89,7 @@ class LargeFOV(nn.Module):
                 nn.Conv2d(a, b, 3, padding=dilation, dilation=dilation) for a, b in itertools.pairwise(channels)
             )
 
-        self.features, self.average_pool = 16 * width, average_pool
+        self.features, self.grid, self.average_pool = 16 * width, Grid(0, 8), average_pool
         self.scaling = InputScaling()
         self.stages: Any = nn.ModuleList(stage(level) for level in range(len(DEPTHS)))
         self.fc6 = nn.Conv2d(8 * width, self.features, 3, padding=12, dilation=12)
@@ -119,8 +120,10 @@ class AttentionToScale(nn.Module):
         self.attention_out = nn.Conv2d(attention_width, len(scales), 1)
 
     def forward(self, x: torch.Tensor) -> Logits:
-        seen = [self.backbone(_resized(x, [max(1, round(s * scale)) for s in x.shape[2:]])) for scale in self.scales]
-        seen = [_resized(features, list(seen[0].shape[2:])) for features in seen]
+        sizes = [[max(1, round(s * scale)) for s in x.shape[2:]] for scale in self.scales]
+        seen = [self.backbone(_resized(x, size)) for size in sizes]
+        grid, outputs = self.backbone.grid, seen[0].shape[2:]
+        seen = [_regridded(f, grid, size, list(x.shape[2:]), outputs) for f, size in zip(seen, sizes, strict=True)]
         logits = tuple(in_full(self.classifier, features) for features in seen)
         attended = F.dropout(self.attention(torch.cat(seen, 1)).relu(), training=self.training)
         weights = in_full(self.attention_out, attended).softmax(1)
@@ -132,6 +135,23 @@ def _resized(x: torch.Tensor, size: list[int]) -> torch.Tensor:
     if list(x.shape[2:]) == size:
         return x
     return F.interpolate(x, size, mode="bilinear", antialias=x.shape[2] > size[0] or x.shape[3] > size[1])
+
+
+def _regridded(x: torch.Tensor, grid: Grid, size: list[int], onto: list[int], outputs: torch.Size) -> torch.Tensor:
+    """See `nets.grid.regridded`."""
+    if size == onto:
+        return x
+    if grid.edge == 0:
+        return _resized(x, list(outputs))
+    rows, columns = (
+        _interpolation(grid, x.shape[2 + axis], size[axis] / onto[axis], outputs[axis]).to(x) for axis in (0, 1)
+    )
+    return torch.einsum("ih,bchw,jw->bcij", rows, x, columns)
+
+
+@torch.compiler.assume_constant_result
+def _interpolation(grid: Grid, count: int, scale: float, outputs: int) -> torch.Tensor:
+    return torch.tensor(interpolation(grid, count, scale, outputs))
 
 
 class Subpixel(nn.Module):
