@@ -114,10 +114,28 @@ def test_every_experiment_is_complete_at_every_scale(monkeypatch, scale):
         names = [row.name for row in experiment.rows]
         assert len(set(names)) == len(names)
         assert all(row.trial is not None for row in experiment.rows)
+        assert len({repr(row.trial) for row in experiment.rows}) == len(names)
         lines = experiment.plot.lines if experiment.plot else {}
         assert {name for points in lines.values() for _, name in points} <= set(names)
         assert {name for order in experiment.orders for name in order} | set(experiment.pictures) <= set(names)
         assert {name for gap in experiment.gaps for name in (gap.full, gap.semi, gap.everything)} <= set(names)
+
+
+@pytest.mark.parametrize("scale", scales.SCALES)
+def test_table_3_tests_at_one_scale_without_crf_unless_a_row_says_otherwise(monkeypatch, scale):
+    monkeypatch.chdir(ROOT)
+    for row in experiments(scale)["table3"].rows:
+        parse = row.trial.config.parse
+        assert parse.test_scales == ((1.0, 0.75, 0.5) if row.name.endswith("+ms") else (1.0,))
+        assert parse.crf == row.name.endswith("+CRF")
+
+
+def test_deeplab_largefov_is_the_one_of_the_papers_table_3(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    for scale in ("smoke", "paper"):
+        rows = {row.name: row for row in experiments(scale)["table3"].rows}
+        assert rows["DeepLab-LargeFOV, full, +CRF"].trial.config.parse.backbone == "vgg-v1"
+        assert rows["DeepLab-LargeFOV, full, +CRF"].printed == paper.TABLE_3["DeepLab-LargeFOV-CRF [4]"]
 
 
 def test_tables_share_their_runs(monkeypatch):

@@ -48,7 +48,7 @@ SCALES = {
         networks={
             "VGG-16, attention": Network(change={"backbone": "vgg", "head": "attention", **_TINY}),
             "ResNet-101": Network(change={"backbone": "resnet101", "head": "aspp", **_TINY}),
-            "DeepLab-LargeFOV": Network(change={"backbone": "vgg", "head": "plain", **_TINY}),
+            "DeepLab-LargeFOV": Network(change={"backbone": "vgg-v1", "head": "plain", **_TINY}),
         },
         labels=(8, 12),
         seeds=1,
@@ -61,7 +61,7 @@ SCALES = {
         networks={
             "VGG-16, attention": Network(),
             "ResNet-101": Network("paper_pascal_resnet"),
-            "DeepLab-LargeFOV": Network(change={"head": "plain"}),
+            "DeepLab-LargeFOV": Network(change={"backbone": "vgg-v1", "head": "plain"}),
         },
     ),
 }

@@ -204,6 +204,11 @@ def figure8(setup: Setup) -> Experiment:
     )
 
 
+def _tested_once(parse: ParseConfig) -> ParseConfig:
+    """At one scale and without CRF, whatever a config has: rows say what they add."""
+    return replace(parse, test_scales=(1.0,), crf=False)
+
+
 def table3(setup: Setup) -> Experiment:
     printed = {  # (config's backbone and head, supervision and how it is tested)
         ("vgg", "attention", "full"): paper.TABLE_1[0],
@@ -211,15 +216,18 @@ def table3(setup: Setup) -> Experiment:
         ("resnet101", "aspp", "full"): paper.RESNET_FULL,
         ("resnet101", "aspp", "semi"): paper.TABLE_3["Ours (ResNet-101)"],
         ("resnet101", "aspp", "semi, +ms"): paper.TABLE_3["Ours (ResNet-101, +ms)"],
-        ("vgg", "plain", "full, +CRF"): paper.TABLE_3["DeepLab-LargeFOV-CRF [4]"],
+        ("vgg-v1", "plain", "full, +CRF"): paper.TABLE_3["DeepLab-LargeFOV-CRF [4]"],
     }
     rows, orders = [], []
     for name, parse in setup.networks.items():
-        option, change = (
-            ("+CRF", {"crf": True}) if parse.head == "plain" else ("+ms", {"test_scales": (1.0, 0.75, 0.5)})
+        once = _tested_once(parse)
+        option, more = (
+            ("+CRF", replace(once, crf=True))
+            if parse.head == "plain"
+            else ("+ms", replace(once, test_scales=(1.0, 0.75, 0.5)))
         )
-        for suffix, tested in (("", {}), (f", {option}", change)):
-            config = replace(setup.base, parse=replace(parse, **tested))  # type: ignore[arg-type]
+        for suffix, tested in (("", once), (f", {option}", more)):
+            config = replace(setup.base, parse=tested)
             for kind in ("full", "semi"):
                 beside = printed.get((parse.backbone, parse.head, kind + suffix))
                 rows.append(Row(f"{name}, {kind}{suffix}", Trial(config, supervision=kind), beside))  # type: ignore[arg-type]
