@@ -13,7 +13,7 @@ import pytest
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
 from pgkt_jax.commands import tables
-from pgkt_jax.config import Config, DataConfig
+from pgkt_jax.config import Config, DataConfig, ParseConfig, RefineConfig
 from pgkt_jax.data.puppets import Puppets, draw_puppet
 from pgkt_jax.data.writer import PeopleWriter
 from pgkt_jax.experiments import paper, scales
@@ -23,6 +23,7 @@ from pgkt_jax.experiments.outcome import Outcome
 from pgkt_jax.experiments.runner import Runner, Score, subset
 from pgkt_jax.experiments.tables import EXPERIMENTS, Setup
 from pgkt_jax.experiments.trial import Trial
+from pgkt_jax.nets.pretrained import safetensors
 from pgkt_jax.skeleton import PASCAL_PERSON
 from pgkt_jax.stages import parse, refine
 
@@ -222,6 +223,22 @@ def test_a_run_is_named_by_all_that_decides_it_and_by_nothing_else(people, tmp_p
     assert every[0] == every[1]
 
 
+@pytest.mark.parametrize("backbone", ["vgg", "vgg-v1"])
+def test_weights_of_vgg_serve_the_one_with_an_average_pool_too(people, tmp_path, backbone):
+    config = Config(
+        DataConfig(people=str(people), labels=6),
+        RefineConfig(batch=8),
+        ParseConfig(backbone=backbone, head="plain", width=4, batch=8),
+    )
+    file = tmp_path / "weights.safetensors"
+    runner = Runner(tmp_path, weights={"vgg": str(file)})
+    safetensors.write(file, {"classifier.bias": np.zeros(7)})
+    runner.check([Trial(config)])
+    safetensors.write(file, {"classifier.bias": np.zeros(5)})
+    with pytest.raises(ValueError, match=f"backbone {backbone}: .*classifier.bias has the shape"):
+        runner.check([Trial(config)])
+
+
 # --- One of them, run -----------------------------------------------------------------------------
 
 
@@ -290,10 +307,17 @@ def test_a_second_run_trains_nothing_and_finds_the_same(run, monkeypatch, lost):
         (["--weights", "vgg"], "--weights vgg: say BACKBONE=FILE"),
         (["--weights", "vgg=nowhere"], "there is no file nowhere"),
         (["table1", "--labels", "5"], "6 labelled people, not 5"),
+        (["table3", "--weights", "vgg16=WEIGHTS"], "vgg16=.*: no row has that backbone, only resnet101, vgg, vgg-v1"),
+        (
+            ["table3", "--weights", "vgg=WEIGHTS"],
+            r"backbone vgg: .*weights.safetensors: classifier.bias has the shape \(5,\), the network wants \(7,\)",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_trained(people, tmp_path, monkeypatch, arguments, sentence):
     monkeypatch.chdir(ROOT)
+    safetensors.write(tmp_path / "weights.safetensors", {"classifier.bias": np.zeros(5)})  # an animal's
+    arguments = [argument.replace("WEIGHTS", str(tmp_path / "weights.safetensors")) for argument in arguments]
     with pytest.raises(ValueError, match=sentence):
         tables.main([*arguments, "--data", str(people), "--out", str(tmp_path)])
     assert not (tmp_path / "runs").exists()

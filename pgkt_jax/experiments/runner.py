@@ -21,6 +21,7 @@ import jax
 import numpy as np
 
 from pgkt_jax.config import DataConfig, ParseConfig, RefineConfig
+from pgkt_jax.data import checks
 from pgkt_jax.data.batch import stack_people
 from pgkt_jax.data.files import write_atomically
 from pgkt_jax.data.person import LazyPeople, Person, joined
@@ -31,8 +32,12 @@ from pgkt_jax.experiments.trial import Trial
 from pgkt_jax.stages.chain import Parsed, Refined, check_run, parsed, refined, synthesized
 from pgkt_jax.stages.evaluate import score_people
 from pgkt_jax.stages.gallery import shown_rows
+from pgkt_jax.stages.parse import check_start
 from pgkt_jax.train.identity import people_digest
 from pgkt_jax.train.log import read_metrics
+
+SAME_PARAMETERS = {"vgg-v1": "vgg"}
+"""Backbones that start from the weights of another one: an average pool has no parameters."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,7 @@ class Runner:
     Args:
         folder: gets `runs/`, a folder a training, and `scores/`.
         most: see `splits_of`.
-        weights: a file to start from, by the name of a parsing network's backbone.
+        weights: a file to start from, by the name of a parsing network's backbone; see `SAME_PARAMETERS`.
     """
 
     def __init__(self, folder: Path, *, most: int | None = None, weights: Mapping[str, str] | None = None):
@@ -85,12 +90,27 @@ class Runner:
         self._refined = lru_cache(maxsize=1)(self._trained_refiner)
 
     def check(self, trials: Sequence[Trial]) -> None:
-        """Opens the data of all trials and says what would fail later; raises as `splits_of` and `check_run`."""
-        for trial in trials:
-            splits = self.people(trial.config.data)
+        """Opens the data of all trials and says what would fail later.
+
+        Raises:
+            ValueError: as `splits_of` and `check_run`; a file of weights is of no trial, or does not fit its network.
+        """
+        backbones = sorted({trial.config.parse.backbone for trial in trials})
+        served = {*backbones, *(SAME_PARAMETERS.get(backbone) for backbone in backbones)}
+        for name, file in self._weights.items():
+            if name not in served:
+                raise ValueError(f"--weights {name}={file}: no row has that backbone, only {', '.join(backbones)}")
+        starts = {}
+        for trial in map(self._started, trials):
+            data, splits = trial.config.data, self.people(trial.config.data)
             check_run(trial.config, splits)
             if trial.network == "parse" and trial.supervision == "semi":
                 splits.need("keypoints_only")
+            if trial.network == "parse":
+                starts[_training(trial.config.parse), splits.skeleton] = data.people
+        for (parse, skeleton), people in starts.items():
+            with checks.about(f"{people}, backbone {parse.backbone}"):
+                check_start(parse, skeleton)
 
     def score(self, trial: Trial) -> Score:
         """Trains what has not been trained, scores what has not been scored."""
@@ -119,7 +139,8 @@ class Runner:
         return people_digest(_everything(splits) if group == "all" else getattr(splits, group))
 
     def _started(self, trial: Trial) -> Trial:
-        weights = self._weights.get(trial.config.parse.backbone)
+        backbone = trial.config.parse.backbone
+        weights = self._weights.get(backbone, self._weights.get(SAME_PARAMETERS.get(backbone, "")))
         return trial if weights is None else trial.but(parse={"weights": weights})
 
     # ---- names ----

@@ -19,7 +19,7 @@ from pgkt_jax.nets.deeplab import DeepLab
 from pgkt_jax.nets.dense_crf import mean_field
 from pgkt_jax.nets.grid import Grid, regridded
 from pgkt_jax.nets.parser import parser
-from pgkt_jax.nets.pretrained import copy_weights, load_weights
+from pgkt_jax.nets.pretrained import check_weights, copy_weights, load_weights
 from pgkt_jax.skeleton import IGNORE, Skeleton
 from pgkt_jax.stages.evaluate import Labels, both_ways, decided, on_canvas, validation
 from pgkt_jax.stages.feed import feed
@@ -218,6 +218,12 @@ def _fresh(config: ParseConfig, skeleton: Skeleton, *, weights: str | None = Non
         else:
             load_weights(network, path)
     return TrainState.create(network, parsing_optimizer(config), config.seed)
+
+
+def check_start(config: ParseConfig, skeleton: Skeleton) -> None:
+    """Raises ValueError before anything starts if a file of weights does not fit the network that starts from it."""
+    if config.weights is not None and not Path(config.weights).is_dir():
+        check_weights(nnx.eval_shape(partial(parsing_network, config, skeleton)), Path(config.weights))
 
 
 def trained_parser(config: ParseConfig, skeleton: Skeleton, folder: Path) -> TrainState:

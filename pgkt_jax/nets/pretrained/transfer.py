@@ -125,6 +125,11 @@ def load_weights(network: nnx.Module, file: Path) -> None:
     _set(network, safetensors.read(file), str(file))
 
 
+def check_weights(network: nnx.Module, file: Path) -> None:
+    """Raises as `load_weights` would, and changes nothing: shapes are enough of a network, see `nnx.eval_shape`."""
+    _check(_variables(network), safetensors.read(file), str(file))
+
+
 def copy_weights(network: nnx.Module, source: nnx.Module, origin: str) -> None:
     """Sets a network's parameters and statistics to those of another of the same names and shapes.
 
@@ -141,15 +146,20 @@ def copy_weights(network: nnx.Module, source: nnx.Module, origin: str) -> None:
 
 def _set(network: nnx.Module, tensors: Mapping[str, Any], origin: str) -> None:
     variables = _variables(network)
+    _check(variables, tensors, origin)
+    for path, tensor in tensors.items():
+        variables[path][...] = jnp.asarray(tensor)
+    fresh = ", ".join(path for path in variables if path not in tensors) or "none"
+    print(f"{origin}: {len(tensors)} tensors loaded; freshly initialised: {fresh}")
+
+
+def _check(variables: Mapping[str, nnx.Variable], tensors: Mapping[str, Any], origin: str) -> None:
     for path, tensor in tensors.items():
         if path not in variables:
             raise ValueError(f"{origin}: {path} is no parameter of this network: import the weights for it")
         if tensor.shape != variables[path].shape:
             wanted = variables[path].shape
             raise ValueError(f"{origin}: {path} has the shape {tensor.shape}, the network wants {wanted}")
-        variables[path][...] = jnp.asarray(tensor)
-    fresh = ", ".join(path for path in variables if path not in tensors) or "none"
-    print(f"{origin}: {len(tensors)} tensors loaded; freshly initialised: {fresh}")
 
 
 def _variables(network: nnx.Module) -> dict[str, nnx.Variable]:
