@@ -17,6 +17,7 @@ from pgkt_jax.config import Config, DataConfig, ParseConfig, RefineConfig
 from pgkt_jax.data.puppets import Puppets, draw_puppet
 from pgkt_jax.data.writer import PeopleWriter
 from pgkt_jax.experiments import paper, scales
+from pgkt_jax.experiments import runner as runner_module
 from pgkt_jax.experiments.judge import gap_closed, judge
 from pgkt_jax.experiments.noise import noisy
 from pgkt_jax.experiments.outcome import Outcome
@@ -26,6 +27,7 @@ from pgkt_jax.experiments.trial import Trial
 from pgkt_jax.nets.pretrained import safetensors
 from pgkt_jax.skeleton import PASCAL_PERSON
 from pgkt_jax.stages import parse, refine
+from pgkt_jax.train.identity import check_config
 
 ROOT = Path(__file__).parent.parent
 COUNTS = {"train": 7, "val": 2, "test": 3, "poses": 5}
@@ -221,6 +223,45 @@ def test_a_run_is_named_by_all_that_decides_it_and_by_nothing_else(people, tmp_p
     )  # fmt: skip
     every = [runner.names(base.but(supervision="all", data={"labels": count})).parse for count in (6, 7)]
     assert every[0] == every[1]
+
+
+def test_a_run_is_named_by_what_is_in_the_weights_that_it_starts_from(people, tmp_path):
+    base = Trial(Config(data=DataConfig(people=str(people), labels=6)))
+    trial = base.but(refine={"weights": str(tmp_path / "unet")}, parse={"weights": str(tmp_path / "parser")})
+
+    def names(unet, parser):
+        (tmp_path / "unet").write_bytes(unet)
+        (tmp_path / "parser").write_bytes(parser)
+        return Runner(tmp_path).names(trial)
+
+    def differing(some, others):
+        return {kind for kind, name in dataclasses.asdict(some).items() if name != getattr(others, kind)}
+
+    before = names(b"a", b"b")
+    assert names(b"a", b"b") == before
+    assert differing(names(b"a", b"c"), before) == {"parse", "score"}
+    assert differing(names(b"c", b"b"), before) == {"refine", "synthesised", "parse", "score"}
+    (tmp_path / "parser").rename(tmp_path / "elsewhere")
+    assert Runner(tmp_path).names(trial.but(parse={"weights": str(tmp_path / "elsewhere")})) == names(b"c", b"b")
+
+
+class Begun(Exception):
+    pass
+
+
+def test_a_training_goes_on_when_its_weights_have_moved(people, tmp_path, monkeypatch):
+    def begin(config, people, splits, folder, *, title):
+        folder.mkdir(parents=True, exist_ok=True)
+        check_config(folder / "config.json", config)
+        raise Begun
+
+    monkeypatch.setattr(runner_module, "parsed", begin)
+    trial = Trial(Config(DataConfig(people=str(people), labels=6)), supervision="full")
+    for place in ("first", "second"):
+        (tmp_path / place).write_bytes(b"the same")
+        with pytest.raises(Begun):
+            Runner(tmp_path).score(trial.but(parse={"weights": str(tmp_path / place)}))
+    assert len(list((tmp_path / "runs").iterdir())) == 1
 
 
 @pytest.mark.parametrize("backbone", ["vgg", "vgg-v1"])

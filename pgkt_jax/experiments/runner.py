@@ -32,9 +32,10 @@ from pgkt_jax.experiments.trial import Trial
 from pgkt_jax.stages.chain import Parsed, Refined, check_run, parsed, refined, synthesized
 from pgkt_jax.stages.evaluate import score_people
 from pgkt_jax.stages.gallery import shown_rows
-from pgkt_jax.stages.parse import check_start
-from pgkt_jax.train.identity import people_digest
+from pgkt_jax.stages.parse import PARSERS, check_start
+from pgkt_jax.train.identity import accept_config, content_digest, people_digest
 from pgkt_jax.train.log import read_metrics
+from pgkt_jax.train.run_folder import training_in
 
 SAME_PARAMETERS = {"vgg-v1": "vgg"}
 """Backbones that start from the weights of another one: an average pool has no parameters."""
@@ -87,6 +88,7 @@ class Runner:
         self.folder, self._weights = folder, weights or {}
         self.people = lru_cache(maxsize=2)(partial(splits_of, most=most))  # the last ones: they can be large
         self._digest = lru_cache(maxsize=None)(self._digest_of)
+        self._weights_digest = lru_cache(maxsize=None)(_weights_digest)
         self._refined = lru_cache(maxsize=1)(self._trained_refiner)
 
     def check(self, trials: Sequence[Trial]) -> None:
@@ -149,16 +151,21 @@ class Runner:
         """The names of a trial's folders."""
         data, refine, parse = trial.config.data, trial.config.refine, trial.config.parse
         labelled, val = self._digest(data, "labelled"), self._digest(data, "val")
-        first = _name("refine", dataclasses.asdict(refine), labelled, val)
+        first = _name("refine", self._settings(refine), labelled, val)
         noise = [trial.noise, refine.seed] if trial.noise else 0
         labels = _name("synthesised", first, self._digest(data, "keypoints_only"), noise)
         if trial.supervision == "semi":
             people = [labelled, labels, trial.share]
         else:
             people = [labelled if trial.supervision == "full" else self._digest(data, "all")]
-        second = _name("parse", dataclasses.asdict(_training(parse)), people, val)
-        tested = [first] if trial.network == "refine" else [second, dataclasses.asdict(parse)]
+        second = _name("parse", self._settings(_training(parse)), people, val)
+        tested = [first] if trial.network == "refine" else [second, self._settings(parse)]
         return Names(first, labels, second, _name("score", tested, self._digest(data, "test")))
+
+    def _settings(self, config: RefineConfig | ParseConfig) -> dict[str, Any]:
+        """All of them, the weights to start from by their content."""
+        weights = None if config.weights is None else self._weights_digest(config.weights)
+        return dataclasses.asdict(config) | {"weights": weights}
 
     def _run(self, name: str) -> Path:
         return self.folder / "runs" / name
@@ -188,6 +195,7 @@ class Runner:
         return score
 
     def _trained_refiner(self, data: DataConfig, refine: RefineConfig, name: str) -> Refined:
+        _accept_place(self._run(name), refine)
         with _clocked(self._run(name)):
             return refined(refine, self.people(data), self._run(name))
 
@@ -200,6 +208,7 @@ class Runner:
         elif trial.supervision == "semi":
             extra = subset(self._synthesised(trial, names), trial.share)
         folder, title = self._run(names.parse), f"parse ({trial.supervision})"
+        _accept_place(folder, _training(parse))
         with _clocked(folder):
             network = parsed(_training(parse), joined(people, extra), splits, folder, title=title)
         return replace(network, config=parse), (len(people), len(extra))
@@ -227,6 +236,18 @@ def _training(parse: ParseConfig) -> ParseConfig:
     """The settings without what only a test needs: one training serves all of these."""
     usual = {name: getattr(ParseConfig, name) for name in ("test_scales", "test_fusion", "crf")}
     return replace(parse, **usual)
+
+
+def _accept_place(folder: Path, config: RefineConfig | ParseConfig) -> None:
+    """Has a training go on whose weights lie elsewhere by now: that they are the same, the folder's name says."""
+    if config.weights is not None and (folder / "config.json").is_file():
+        accept_config(folder / "config.json", config)
+
+
+def _weights_digest(weights: str) -> str:
+    """Stands for what is in a file, or in the checkpoints of a run: either may be another one later on."""
+    path = Path(weights)
+    return content_digest(training_in(path, PARSERS, "parse") / "checkpoints" if path.is_dir() else path)
 
 
 def _name(kind: str, *parts: Any) -> str:

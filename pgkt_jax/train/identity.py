@@ -98,6 +98,17 @@ def digest(tree: Any) -> str:
     return _short(hasher)
 
 
+def content_digest(path: Path) -> str:
+    """Twelve hexadecimal digits that stand for the bytes of a file, or of all files of a folder and their names."""
+    hasher = hashlib.sha256()
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file.is_file():
+            with file.open("rb") as stream:
+                hasher.update(hashlib.file_digest(stream, "sha256").digest())
+            hasher.update(file.relative_to(path).as_posix().encode())
+    return _short(hasher)
+
+
 def _update(hasher: Any, tree: Any) -> None:
     for leaf in jax.tree.leaves(tree):
         hasher.update(np.asarray(leaf).tobytes())
