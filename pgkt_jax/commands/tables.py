@@ -97,7 +97,8 @@ def _setup(chosen: Namespace, scale: Scale) -> Setup:
         estimated = [_stand_in(chosen.out / "stand_in")] if drawn and not scale.evidence else []
     if animals is None:
         animals = ["puppet_animals"] if drawn else []
-    return Setup(base, networks(scale, base), labels, animals, estimated)
+    kinds = {data: open_people(data.split(",")[0]).skeleton.name for data in animals}
+    return Setup(base, networks(scale, base), labels, kinds, scale.animal_networks, estimated)
 
 
 def _stand_in(folder: Path) -> str:

@@ -134,7 +134,7 @@ def _beside(printed: Printed | None) -> str:
 
 def _printed_row(name: str, group: str, printed: Printed) -> dict[str, Any]:
     iou = {part: value / 100 for part, value in printed.iou.items()}
-    return {"name": name, "group": group, "miou": printed.miou / 100, "iou": iou}
+    return {"name": name, "group": group, "miou": printed.miou / 100, "iou": iou, "note": printed.note}
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -21,6 +21,7 @@ class Scale:
     Attributes:
         config: the base, a name in configs/.
         networks: of Table 3.
+        animal_networks: which of them Table 4 has.
         labels: the numbers of masks that labels are varied over.
         seeds: how many, unless said otherwise.
         most: people of every split of every data set.
@@ -29,6 +30,7 @@ class Scale:
 
     config: str
     networks: dict[str, Network]
+    animal_networks: tuple[str, ...]
     labels: tuple[int, ...] = (25, 50, 100, 200)
     seeds: int = 3
     most: int | None = None
@@ -50,12 +52,13 @@ SCALES = {
             "ResNet-101": Network(change={"backbone": "resnet101", "head": "aspp", **_TINY}),
             "DeepLab-LargeFOV": Network(change={"backbone": "vgg-v1", "head": "plain", **_TINY}),
         },
+        animal_networks=("VGG-16, attention",),
         labels=(8, 12),
         seeds=1,
         most=16,
         evidence=False,
     ),
-    "cpu": Scale(config="quickstart_folder", networks=_SMALL),
+    "cpu": Scale(config="quickstart_folder", networks=_SMALL, animal_networks=("small, subpixel head",)),
     "paper": Scale(
         config="paper_pascal",
         networks={
@@ -63,6 +66,7 @@ SCALES = {
             "ResNet-101": Network("paper_pascal_resnet"),
             "DeepLab-LargeFOV": Network(change={"backbone": "vgg-v1", "head": "plain"}),
         },
+        animal_networks=("VGG-16, attention", "ResNet-101"),
     ),
 }
 

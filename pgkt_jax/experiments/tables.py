@@ -23,14 +23,17 @@ class Setup:
         base: the base config.
         networks: Table 3's parsing networks.
         labels: the numbers of masks that labels are varied over.
-        animals: Table 4's data sets; `PEOPLE,POSES` takes the animals of POSES as known by keypoints only.
+        animals: Table 4's data sets, and the names of their skeletons; `PEOPLE,POSES` takes the animals of POSES as
+            known by keypoints only.
+        animal_networks: the names of those networks that Table 4 has, too.
         estimated: data sets of people with estimated joints, in place of `base.data.poses`.
     """
 
     base: Config
     networks: Mapping[str, ParseConfig]
     labels: Sequence[int]
-    animals: Sequence[str] = ()
+    animals: Mapping[str, str] = field(default_factory=dict)
+    animal_networks: Sequence[str] = ()
     estimated: Sequence[str] = ()
 
     @property
@@ -245,21 +248,31 @@ def table3(setup: Setup) -> Experiment:
 
 
 def table4(setup: Setup) -> Experiment:
+    beside = {  # (config's backbone and head, supervision)
+        ("vgg", "attention", "full"): "Attention [5]",
+        ("vgg", "attention", "semi"): "Ours (VGG-16)",
+        ("resnet101", "aspp", "semi"): "Ours (ResNet-101)",
+    }
     rows, orders = [], []
-    base = setup.trial.but(data={"labels": None, "poses": ()})
     # Animals are wider than high.
-    base = base.but(refine={"size": setup.base.refine.size[::-1]}, parse={"size": setup.base.parse.size[::-1]})
-    for animals in setup.animals:
+    base = setup.trial.but(data={"labels": None}, refine={"size": setup.base.refine.size[::-1]})
+    for animals, animal in setup.animals.items():
         people, *more = animals.split(",")
-        trial = base.but(data={"people": people, "poses": tuple(more)})
-        full, semi = f"{Path(people).name}, full", f"{Path(people).name}, semi"
-        rows += [Row(full, trial.but(supervision="full"), group=people), Row(semi, trial, group=people)]
-        orders.append((semi, full))
+        for name in setup.animal_networks:
+            parse = _tested_once(setup.networks[name])
+            config = replace(base.config, parse=replace(parse, size=parse.size[::-1]))
+            trial = Trial(config).but(data={"people": people, "poses": tuple(more)})
+            for kind in ("full", "semi"):
+                printed = beside.get((parse.backbone, parse.head, kind), "")
+                figure = paper.TABLE_4.get(animal, {}).get(printed)
+                rows.append(Row(f"{Path(people).name}, {name}, {kind}", trial.but(supervision=kind), figure, people))
+            orders.append((rows[-1].name, rows[-2].name))
     if not rows:
         rows = [Row(FULL, None, note="needs --animals DATA"), Row(SEMI, None, note="needs --animals DATA")]
     return Experiment(
         "Table 4: animals",
-        "The same for four-legged animals. The paper has horses and cows, 294 with masks and 317 more with keypoints.",
+        "The same for four-legged animals, tested at one scale. The paper has horses and cows, 294 with masks and 317 "
+        "more with keypoints.",
         rows,
         orders=orders,
         printed={f"the paper's Table 4, {animal}": rows for animal, rows in paper.TABLE_4.items()},
