@@ -21,6 +21,7 @@ from pgkt_jax.data.person import Person
 from pgkt_jax.data.pictures import decode_label_map, encode_indexed_png, encode_png
 from pgkt_jax.data.puppets import draw_puppet
 from pgkt_jax.data.readers.poses import Pose
+from pgkt_jax.nets.dense_crf import CRF, CRFS
 from pgkt_jax.nets.unet import UNet
 from pgkt_jax.prior import PoseBank
 from pgkt_jax.skeleton import PASCAL_PERSON
@@ -111,6 +112,16 @@ def test_the_parser_sharpens_labels_by_a_dense_crf_as_the_stage_does(run, parser
     for ours, stage, before in zip(sharpened, own_sizes(known), parser(IMAGES[:2])):
         assert (ours != stage).mean() < 0.01
         assert (ours != before).any()
+
+
+def test_the_dense_crf_is_the_backbones(run, parser, monkeypatch):
+    monkeypatch.setitem(CRFS, PARSE.backbone, CRF(near_weight=0.0, similar_weight=0.0))  # changes no label
+    config = dataclasses.replace(PARSE, crf=True)
+    people = stack_people(PEOPLE[:1], (64, 128))
+    (stage,) = own_sizes(jax.jit(lambda *given: parsed_labels(config, *given))(run.parse, people))
+    (before,) = parser(IMAGES[:1])
+    np.testing.assert_array_equal(stage, before)
+    np.testing.assert_array_equal(Parser(config, run.parse.network(), PASCAL_PERSON)(IMAGES[:1])[0], before)
 
 
 def test_probabilities_sum_to_one_and_their_largest_is_the_label(refiner, parser):

@@ -27,7 +27,7 @@ from pgkt_jax.data.person import Person
 from pgkt_jax.data.sources import reduced
 from pgkt_jax.nets.attention import AttentionToScale
 from pgkt_jax.nets.deeplab import DeepLab
-from pgkt_jax.nets.dense_crf import mean_field
+from pgkt_jax.nets.dense_crf import CRF, CRFS, mean_field
 from pgkt_jax.nets.unet import UNet
 from pgkt_jax.prior import PoseBank
 from pgkt_jax.skeleton import Skeleton
@@ -216,7 +216,7 @@ class Parser:
         # No joints are looked at; the record wants some.
         joints, visible = np.zeros((self.skeleton.num_joints, 2), np.float32), np.zeros(self.skeleton.num_joints, bool)
         people = (Person("image", image, joints, visible) for image in images)
-        crf = self.config.crf
+        crf = CRFS[self.config.backbone] if self.config.crf else None
         return _predictions(people, outputs, self.batch, masks=False, crf=crf, probabilities=probabilities)
 
 
@@ -244,13 +244,13 @@ def _decide(
     size: Int[Array, "2"],
     *,
     masks: bool,
-    crf: bool,
+    crf: CRF | None,
     probabilities: bool,
 ) -> tuple[UInt8[Array, "H W"], Float[Array, "H W"], Float[Array, "H W K"] | None]:
     """The fields of a `Prediction` on the canvas, of a network's outputs through one box."""
     full = unsee(outputs, box, (image.shape[0], image.shape[1]))
-    if crf:
-        full = mean_field(full, image, size)
+    if crf is not None:
+        full = mean_field(full, image, size, crf=crf)
     shares = class_shares(full, masks=masks)
     return decided(full, masks=masks), jnp.max(shares[..., 1:], -1), shares if probabilities else None
 
@@ -261,7 +261,7 @@ def _predictions(
     batch: int,
     *,
     masks: bool,
-    crf: bool = False,
+    crf: CRF | None = None,
     probabilities: bool,
 ) -> Iterator[Prediction]:
     waiting = iter(people)
