@@ -171,6 +171,13 @@ def test_table_4_has_the_papers_networks_full_and_semi_beside_its_figures(monkey
     assert len(experiments("cpu")["table4"].rows) == len(experiments("smoke")["table4"].rows) == 2
 
 
+def test_the_papers_settings_compute_in_bfloat16(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    for experiment in experiments("paper").values():
+        for config in (row.trial.config for row in experiment.rows):
+            assert config.refine.dtype == config.parse.dtype == "bfloat16"
+
+
 def test_what_misses_data_says_so_and_is_no_row_to_run(monkeypatch):
     monkeypatch.chdir(ROOT)
     base = scales.base_config(scales.SCALES["paper"], "people")
