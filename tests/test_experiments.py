@@ -1,9 +1,13 @@
 """The experiments: what they compare, what they say of it, and one of them run at smoke."""
 
+import contextlib
 import csv
 import dataclasses
+import html
+import io
 import math
 import re
+import zlib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +18,7 @@ from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
 from pgkt_jax.commands import tables
 from pgkt_jax.config import Config, DataConfig, ParseConfig, RefineConfig
+from pgkt_jax.data import sources
 from pgkt_jax.data.puppets import Puppets, draw_puppet
 from pgkt_jax.data.writer import PeopleWriter
 from pgkt_jax.experiments import paper, scales
@@ -21,12 +26,14 @@ from pgkt_jax.experiments import runner as runner_module
 from pgkt_jax.experiments.judge import gap_closed, judge
 from pgkt_jax.experiments.noise import noisy
 from pgkt_jax.experiments.outcome import Outcome
+from pgkt_jax.experiments.page import NO_EVIDENCE
 from pgkt_jax.experiments.runner import Runner, Score, subset
 from pgkt_jax.experiments.tables import EXPERIMENTS, Setup
 from pgkt_jax.experiments.trial import Trial
 from pgkt_jax.nets.pretrained import safetensors
 from pgkt_jax.skeleton import PASCAL_PERSON
 from pgkt_jax.stages import parse, refine
+from pgkt_jax.stages.gallery import shown_rows
 from pgkt_jax.train.identity import check_config
 
 ROOT = Path(__file__).parent.parent
@@ -304,6 +311,101 @@ def test_weights_of_vgg_serve_the_one_with_an_average_pool_too(people, tmp_path,
     safetensors.write(file, {"classifier.bias": np.zeros(5)})
     with pytest.raises(ValueError, match=f"backbone {backbone}: .*classifier.bias has the shape"):
         runner.check([Trial(config)])
+
+
+# --- All of them, untrained -----------------------------------------------------------------------
+
+
+def untrained_score(runner, trial):
+    """What a training might have come to; its people are labelled as background."""
+    splits, names = runner.people(trial.config.data), runner.names(trial)
+    value = {"full": 0.3, "semi": 0.5, "all": 0.7}[trial.supervision] + 0.1 * zlib.crc32(names.score.encode()) / 2**32
+    (runner.folder / "scores").mkdir(parents=True, exist_ok=True)
+    shown = len(shown_rows(len(splits.test)))
+    np.savez(runner.folder / "scores" / f"{names.score}.npz", labels=np.zeros((shown, *splits.canvas), np.uint8))
+    return Score(
+        key=names.score, training=names.parse, miou=value, iou=dict.fromkeys(splits.skeleton.classes, value),
+        val_miou=value, masks=8, keypoints=4, seconds=1.0, device="none",
+    )  # fmt: skip
+
+
+DRAWN = ("puppets", "puppet_animals")
+
+
+def drawn_once(source):
+    """A few people of a drawn data set: type-checked, drawing takes its time."""
+    few = {"train": 12, "val": 2, "test": 2, "poses": 4}
+    people = {name: list(source.split(name)[:count]) for name, count in few.items()}
+    return SimpleNamespace(skeleton=source.skeleton, splits=few, split=people.__getitem__)
+
+
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory):
+    """The command at smoke with two seeds, whose networks are never trained: its folder, page, and what it prints."""
+    out, printed = tmp_path_factory.mktemp("untrained"), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+        patch.chdir(ROOT)
+        few, open_people = {name: drawn_once(sources.open_people(name)) for name in DRAWN}, sources.open_people
+        for module in (sources, tables):
+            patch.setattr(module, "open_people", lambda data: few.get(data) or open_people(data))
+        patch.setattr(Runner, "score", untrained_score)
+        patch.setattr(Runner, "curve", lambda self, score: [(2, 0.1), (4, score.val_miou)])
+        tables.main(["--scale", "smoke", "--seeds", "2", "--out", str(out)])
+    return SimpleNamespace(out=out, page=html.unescape((out / "tables.html").read_text()), printed=printed.getvalue())
+
+
+@pytest.fixture(scope="module", params=EXPERIMENTS)
+def filled(request, untrained):
+    """One experiment, its section of the page, and its part of what is printed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        experiment = experiments()[request.param]
+    section = untrained.page.split(f'<section id="{request.param}">')[1].split('<section id="')[0]
+    table = untrained.printed.split(f"\n{experiment.title}\n")[1].split(f"{request.param}.csv")[0]
+    return SimpleNamespace(
+        experiment=experiment, section=section, table=table, csv=untrained.out / f"{request.param}.csv"
+    )
+
+
+def test_every_row_of_every_experiment_is_in_the_file_on_the_page_and_on_the_terminal(filled):
+    lines = lines_of(filled)
+    rows = [row.name for row in filled.experiment.rows]
+    assert [(line["row"], line["seed"]) for line in lines] == [(name, seed) for name in rows for seed in "01"]
+    assert all(0 < float(line["miou"]) < 1 and line["scale"] == "smoke" for line in lines)
+    for name in rows:
+        assert name in filled.section
+        assert re.search(f"^{re.escape(name)} .* 2 seeds", filled.table, re.MULTILINE)
+
+
+def test_the_papers_figures_stand_beside_and_below_ours(filled):
+    for row in filled.experiment.rows:
+        if row.printed is not None:
+            figure = f"paper {row.printed.miou:.2f} ({row.printed.where})"
+            assert figure in filled.section
+            assert re.search(f"^{re.escape(row.name)} .*{re.escape(figure)}", filled.table, re.MULTILINE)
+    for group, rows in filled.experiment.printed.items():
+        assert group in filled.section
+        for name, printed in rows.items():
+            assert re.search(
+                f"^{re.escape(name)} +{printed.miou:.1f}.*{re.escape(printed.note)}$", filled.table, re.MULTILINE
+            )
+            assert name in filled.section
+            assert printed.note in filled.section
+
+
+def test_orders_gaps_plots_and_pictures_are_shown(filled):
+    experiment = filled.experiment
+    for higher, lower in experiment.orders:
+        assert f"no evidence: {higher} above {lower} (" in filled.section
+        assert f"no evidence: {higher} above {lower} (" in filled.table
+    for gap in experiment.gaps:
+        assert f"{gap.labels} masks: " in filled.table.split(NO_EVIDENCE)[0].split("no evidence: ")[-1]
+    plots = [experiment.plot is not None, bool(experiment.gaps), experiment.curves]
+    assert filled.section.count('<figure class="chart">') == sum(plots)
+    for name in experiment.pictures:
+        assert f": {name}" in filled.section
+    assert NO_EVIDENCE in filled.section
+    assert NO_EVIDENCE in filled.table
 
 
 # --- One of them, run -----------------------------------------------------------------------------

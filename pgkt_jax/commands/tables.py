@@ -20,7 +20,7 @@ from pgkt_jax.data.sources import open_people
 from pgkt_jax.data.writer import PeopleWriter
 from pgkt_jax.experiments.noise import noisy
 from pgkt_jax.experiments.outcome import Outcome
-from pgkt_jax.experiments.page import JUDGED, NO_EVIDENCE, write_tables
+from pgkt_jax.experiments.page import JUDGED, NO_EVIDENCE, Section, section_of, write_tables
 from pgkt_jax.experiments.runner import Runner, Score, device
 from pgkt_jax.experiments.scales import SCALES, Scale, base_config, networks
 from pgkt_jax.experiments.tables import EXPERIMENTS, Experiment, Setup
@@ -51,18 +51,18 @@ def main(arguments: Sequence[str]) -> None:
     jax.config.update("jax_disable_most_optimizations", not scale.evidence)
     runner = Runner(chosen.out, most=scale.most, weights=weights)
     runner.check([row.trial for experiment in experiments.values() for row in experiment.rows if row.trial])
-    outcomes: list[Outcome] = []
+    sections: list[Section] = []
+    told = {"scale": chosen.scale, "seeds": seeds, "device": device()}
     for name, experiment in experiments.items():
-        scores = _scores(name, experiment, runner, seeds)
-        outcomes.append(Outcome(name, experiment, scores, scale.evidence))
-        _tell(outcomes[-1], chosen.out, chosen.scale)
+        outcome = Outcome(name, experiment, _scores(name, experiment, runner, seeds), scale.evidence)
+        _tell(outcome, chosen.out, chosen.scale)
+        sections.append(section_of(outcome, runner, settings=told))
         lead = [
             f"Scale {chosen.scale}, seeds {', '.join(map(str, range(seeds)))}, {device()}, "
             f"{runner.seconds() / 60:.1f} minutes of training and labelling in all.",
             JUDGED if scale.evidence else NO_EVIDENCE,
         ]
-        told = {"scale": chosen.scale, "seeds": seeds, "device": device()}
-        write_tables(chosen.out / "tables.html", outcomes, runner, lead=lead, settings=told)
+        write_tables(chosen.out / "tables.html", sections, lead=lead)
     print(f"{lead[0]}\n{chosen.out / 'tables.html'}")
 
 

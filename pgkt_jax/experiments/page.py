@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -24,28 +25,44 @@ JUDGED = (
 )
 
 
-def write_tables(
-    path: Path, outcomes: Sequence[Outcome], runner: Runner, *, lead: Sequence[str], settings: Mapping[str, Any]
-) -> None:
+@dataclass(frozen=True)
+class Section:
+    """One experiment on the page: the name of its anchor, its title, and its HTML."""
+
+    name: str
+    title: str
+    body: Sequence[str]
+
+
+def write_tables(path: Path, sections: Sequence[Section], *, lead: Sequence[str]) -> None:
     """Writes the page, all of it or nothing.
 
     Args:
         path: of the HTML file.
-        outcomes: the experiments, in their order.
-        runner: that ran them.
+        sections: the experiments, in their order.
         lead: what stands first, a paragraph each.
-        settings: the base of all rows.
     """
     title = "Keypoints to part labels: the paper's tables and figures"
-    links = "".join(f'<li><a href="#{o.name}">{escape(o.experiment.title)}</a></li>' for o in outcomes)
+    links = "".join(f'<li><a href="#{section.name}">{escape(section.title)}</a></li>' for section in sections)
     paragraphs = "".join(f'<p class="lead">{escape(text)}</p>' for text in lead)
     body = [f"<header><h1>{title}</h1>{paragraphs}<ul>{links}</ul></header>"]
-    for outcome in outcomes:
-        body += [f'<section id="{outcome.name}">', *_section(outcome, runner, settings), "</section>"]
+    for section in sections:
+        body += [f'<section id="{section.name}">', *section.body, "</section>"]
     write_html(path, title, body)
 
 
-def _section(outcome: Outcome, runner: Runner, settings: Mapping[str, Any]) -> list[str]:
+def section_of(outcome: Outcome, runner: Runner, *, settings: Mapping[str, Any]) -> Section:
+    """An experiment's scores, verdicts, plots and pictures.
+
+    Args:
+        outcome: what is shown.
+        runner: that ran it.
+        settings: the base of all rows.
+    """
+    return Section(outcome.name, outcome.experiment.title, _body(outcome, runner, settings))
+
+
+def _body(outcome: Outcome, runner: Runner, settings: Mapping[str, Any]) -> list[str]:
     experiment = outcome.experiment
     trial = next((row.trial for row in experiment.rows if row.trial), None)
     if trial is None:
