@@ -79,6 +79,26 @@ def test_array_record_as_people_folder(written, tmp_path):
     assert all(map(same, folder.split("poses"), ArrayRecordPeople(written).split("poses")))
 
 
+def test_a_people_folder_goes_on_and_another_data_set_is_refused(tmp_path):
+    def herd(**counts):
+        return PuppetAnimals(size=(48, 64), **{"train": 2, "val": 1, "test": 1, "poses": 1, **counts})
+
+    def contents():
+        return {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    write_people_folder(herd(), tmp_path)
+    before = contents()
+    next((tmp_path / "people").iterdir()).unlink()
+    (tmp_path / "people.json").unlink()
+    write_people_folder(herd(), tmp_path)
+    assert contents() == before
+    with pytest.raises(ValueError, match=r"person '.*' is another there: delete the folder or choose another"):
+        write_people_folder(PuppetAnimals(1, size=(48, 64), train=2, val=1, test=1, poses=1), tmp_path)
+    with pytest.raises(ValueError, match=r"holds 1 people of another data set, '.*' for one: delete it or choose"):
+        write_people_folder(herd(poses=0), tmp_path)
+    assert contents() == before
+
+
 def test_a_data_set_is_not_overwritten(written):
     with pytest.raises(ValueError, match="holds a data set already: delete it or choose another folder"):
         write_array_record("other", HORSE, {"train": []}, written)

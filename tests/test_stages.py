@@ -332,9 +332,10 @@ def test_every_label_says_where_it_comes_from(run, refiner):
         np.testing.assert_allclose(distances, near.distances, atol=1e-4)
 
 
-def relabel(run, folder, state, bank):
+def relabel(run, folder, state, bank, people=None):
+    people = run.splits.keypoints_only if people is None else people
     synthesize(
-        run.config.refine, state, bank, run.splits.keypoints_only, folder, canvas=run.splits.canvas,
+        run.config.refine, state, bank, people, folder, canvas=run.splits.canvas,
         bank_ids=[person.id for person in run.splits.labelled],
     )  # fmt: skip
 
@@ -370,6 +371,33 @@ def test_another_network_or_bank_labels_everybody_anew(run, refiner, tmp_path, o
     assert all(after[name] > before[name] for name in after)
     origins = {(e.provenance["checkpoint"], e.provenance["bank"]) for e in read_people_folder(folder).entries}
     assert origins == {(digest(state.params), digest(bank))}
+
+
+def test_a_corrected_person_is_labelled_anew_and_nobody_else(run, refiner, tmp_path):
+    folder = Path(shutil.copytree(run.folder / SPLIT, tmp_path / SPLIT))
+    people = list(run.splits.keypoints_only)
+    people[0] = dataclasses.replace(people[0], joints=people[0].joints + np.float32(2))
+    people[1] = dataclasses.replace(people[1], image=255 - people[1].image)
+    people[2] = dataclasses.replace(people[2], visible=people[2].visible & (np.arange(16) != 0))
+    before = changed(folder / "people")
+    relabel(run, folder, *refiner, people)
+    after = changed(folder / "people")
+    assert {name for name in after if after[name] > before[name]} == {f"{person.id}.json" for person in people[:3]}
+    written = {person.id: person for person in read_people_folder(folder).split(SPLIT)}
+    for person in people:
+        for name in ("image", "joints", "visible"):
+            np.testing.assert_array_equal(getattr(written[person.id], name), getattr(person, name))
+
+
+def test_people_who_are_no_longer_asked_for_leave_the_folder(run, refiner, tmp_path):
+    folder = Path(shutil.copytree(run.folder / SPLIT, tmp_path / SPLIT))
+    people = list(run.splits.keypoints_only)
+    relabel(run, folder, *refiner, people[:3])
+    assert {entry.id for entry in read_people_folder(folder).entries} == {person.id for person in people[:3]}
+    before = changed(folder / "parts")
+    relabel(run, folder, *refiner)
+    assert changed(folder / "parts") == before  # they come back as they were
+    assert contents(folder) == contents(run.folder / SPLIT)
 
 
 # --- Left and right -------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Writes people folders, person by person, so that a killed run goes on where it was."""
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -82,9 +83,10 @@ class PeopleWriter:
         self.finished[person.id] = record.get("provenance")
         self._added.add(person.id)
 
-    def close(self) -> None:
-        """Write people.json, of everybody finished in this run or an earlier one."""
-        people = ({k: v for k, v in self._records[id].items() if k != "skeleton"} for id in sorted(self._records))
+    def close(self, *, of: Collection[str] | None = None) -> None:
+        """Write people.json, of everybody finished in this run or an earlier one; with `of`, of these ids alone."""
+        ids = sorted(id for id in self._records if of is None or id in of)
+        people = ({k: v for k, v in self._records[id].items() if k != "skeleton"} for id in ids)
         lines = ",\n".join(f"    {json.dumps(record)}" for record in people)
         text = f'{{\n  "skeleton": {json.dumps(self.skeleton.name)},\n  "people": [\n{lines}\n  ]\n}}\n'
         files.write_atomically(self._people_json, text.encode())

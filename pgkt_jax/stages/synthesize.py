@@ -43,9 +43,9 @@ def synthesize(
 ) -> None:
     """Labels people and writes them as a people folder of ten-part label maps, each with its provenance.
 
-    Every process labels its share of them; the first one completes the folder. People whom an earlier run with the
-    same network, settings and bank finished are left as they are. SIGTERM ends it when the people at hand are
-    written, by `Stopped`, whose status is 0.
+    Every process labels its share of them; the first one completes the folder, with these people and nobody else.
+    People whom an earlier run with the same network, settings and bank finished are left as they are, if photograph
+    and joints are the same, too. SIGTERM ends it when the people at hand are written, by `Stopped`, whose status is 0.
 
     Args:
         config, state, bank: the trained refinement network and the people its priors are made of.
@@ -61,13 +61,17 @@ def synthesize(
     writer, mesh, size = PeopleWriter(folder, bank.skeleton), local_mesh(), batch_size()
     # Who opens the folder removes files that are being written.
     hosts.wait("everybody has opened the folder")
-    finished = {id for id, provenance in writer.finished.items() if _same_origin(provenance, origin)}
     mine = hosts.share(people)
-    waiting = [person for person in mine if person.id not in finished]
+    # Rows, and not people: they may be more than memory holds.
+    waiting = [
+        row
+        for row, person in enumerate(mine)
+        if not _says(writer.finished.get(person.id), {**origin, "person": _seen(person)})
+    ]
     progress = Progress("synthesize", len(mine), start=len(mine) - len(waiting), unit="people")
     with noting_sigterm() as stopping:
         for start in range(0, hosts.largest(len(waiting)), size):
-            chosen = waiting[start : start + size]
+            chosen = [mine[row] for row in waiting[start : start + size]]
             if chosen:
                 # The last batch is filled up with its first person, so that one batch size is compiled.
                 batch = stack_people(chosen + chosen[:1] * (size - len(chosen)), canvas)
@@ -75,14 +79,16 @@ def synthesize(
             for i, person in enumerate(chosen):
                 height, width = person.image.shape[:2]
                 labelled = dataclasses.replace(person, label_map=part_maps[i, :height, :width])
-                writer.add(labelled, split=SPLIT, provenance={**origin, **_named(neighbours, i, bank_ids)})
+                made_from = {**origin, "person": _seen(person), **_named(neighbours, i, bank_ids)}
+                writer.add(labelled, split=SPLIT, provenance=made_from)
             progress.show(len(mine) - max(len(waiting) - start - size, 0))
             if stopping():
                 print(f"{folder}: stopped by SIGTERM with {len(writer.finished)} people written", file=sys.stderr)
                 raise Stopped
     hosts.wait("everybody is written")
     if hosts.is_first():
-        PeopleWriter(folder, bank.skeleton).close()  # opened again, to find whom the others have written
+        # Opened again, to find whom the others have written.
+        PeopleWriter(folder, bank.skeleton).close(of={person.id for person in people})
     hosts.wait("the folder is complete")
 
 
@@ -124,7 +130,12 @@ def _as_json(config: RefineConfig) -> dict[str, Any]:
     return {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(config).items()}
 
 
-def _same_origin(provenance: dict[str, Any] | None, origin: dict[str, Any]) -> bool:
+def _seen(person: Person) -> str:
+    """Stands for all of a person that a label is made from."""
+    return digest((person.image, person.joints, person.visible))
+
+
+def _says(provenance: dict[str, Any] | None, origin: dict[str, Any]) -> bool:
     return provenance is not None and all(provenance.get(name) == value for name, value in origin.items())
 
 
