@@ -6,6 +6,7 @@ CONFIG is a Python file that holds one `CONFIG`, or its name in `configs/`. Ever
 line (`--data.people FOLDER --refine.steps 2000`), which needs tyro; without tyro the file is taken as it is.
 """
 
+import contextlib
 import importlib
 import logging
 import sys
@@ -19,6 +20,7 @@ from pgkt_jax.commands.fields import did_you_mean, read_fields
 from pgkt_jax.config import Config, load_config
 from pgkt_jax.train import hosts
 from pgkt_jax.train.faults import leaving_on_sigterm
+from pgkt_jax.train.identity import accepting_changes
 
 USAGE = """usage: pgkt COMMAND CONFIG [--out FOLDER] [--field value ...]
 
@@ -48,7 +50,7 @@ commands
   import-weights FILE --net NAME    weights of torchvision, Caffe, TensorFlow or pix2pix into a file to start from
 
 CONFIG is a file or its name in configs/. Results go to runs/NAME unless --out says otherwise. A command given again
-goes on where it was; with other settings only if --accept-changes says so.
+goes on where it was; with other settings or people only if --accept-changes says so.
 `pgkt COMMAND CONFIG --help` lists every field.
 
 On several hosts, see launch/. --profile FIRST LAST traces those steps of every training for TensorBoard or Perfetto.
@@ -130,11 +132,8 @@ def _run(command: Callable[[Config, Path], None], typed: str, arguments: list[st
     jax.config.update("jax_compilation_cache_dir", str(folder / "compiled"))
     # Orbax logs a page about every fault; what matters of it is in our sentences.
     logging.getLogger("absl").setLevel(logging.CRITICAL)
-    with leaving_on_sigterm():  # a training notes the signal and saves first
-        if accepts_changes:
-            if hosts.is_first():
-                stages.accept_changes(config, folder)
-            hosts.wait("changes are accepted")
+    accepting = accepting_changes() if accepts_changes else contextlib.nullcontext()
+    with leaving_on_sigterm(), accepting:  # a training notes the signal and saves first
         command(config, folder)
 
 

@@ -3,11 +3,13 @@
 import ast
 import dataclasses
 import importlib.metadata
+import json
 import re
 import shutil
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
@@ -230,6 +232,47 @@ def test_unknown_fields_and_values_are_one_sentence_with_a_command_that_works(
     monkeypatch.setitem(stages.COMMANDS, "refine", lambda *given: ran.append(given))
     assert cli.main(printed.err.split("for instance: pgkt ")[1].split()) == 0
     assert ran
+
+
+def edit_people(place, change):
+    """Changes the records of people.json."""
+    path = place / "people" / "people.json"
+    document = json.loads(path.read_text())
+    for record in document["people"]:
+        change(record)
+    path.write_text(json.dumps(document))
+
+
+def test_changed_settings_and_people_go_on_once_they_are_accepted(place, capsys):
+    def refine(*options):
+        arguments = ["refine", "tiny", "--out", "out", "--refine.prior", "none", *options]
+        return cli.main(arguments), capsys.readouterr().err
+
+    def move(record):
+        if record["id"] in ("puppet_00001", "puppet_00002"):
+            record["joints"][0][0] += 1
+
+    bank = place / "out" / "refine-none" / "bank.npz"
+    said = "out/refine-none/trained_on.json: "
+    assert refine()[0] == 0
+    changed = "n = 2 there, 1 here"
+    assert refine("--refine.n", "1") == (
+        2, f"pgkt refine: out/refine-none/config.json: this folder holds another run ({changed}): choose another "
+        "folder, or --accept-changes\n",
+    )  # fmt: skip
+    assert refine("--refine.n", "1", "--accept-changes") == (0, f"out/refine-none/config.json: {changed}: accepted\n")
+    fewer = ("--refine.n", "1", "--data.labels", "3")
+    changes = ("4 people there, 3 here", "only there: puppet_00003")
+    assert refine(*fewer) == (
+        2, f"pgkt refine: {said}this folder's run has learnt from other people ({'; '.join(changes)}): choose another "
+        "folder, or --accept-changes\n",
+    )  # fmt: skip
+    assert len(np.load(bank)["joints"]) == 4
+    assert refine(*fewer, "--accept-changes") == (0, "".join(f"{said}{change}: accepted\n" for change in changes))
+    assert refine(*fewer) == (0, "")
+    assert len(np.load(bank)["joints"]) == 3, "the bank is that of the people who were accepted"
+    edit_people(place, move)
+    assert "(with another pose: puppet_00001, puppet_00002)" in refine(*fewer)[1]
 
 
 def test_a_loss_that_is_no_number_ends_in_a_sentence(place, monkeypatch, capsys):

@@ -29,7 +29,6 @@ from pgkt_jax.data.skipping import Skipping
 from pgkt_jax.train import loop
 from pgkt_jax.train.checkpoint import Checkpoints
 from pgkt_jax.train.faults import Stopped
-from pgkt_jax.train.identity import accept_config
 from pgkt_jax.train.log import read_metrics
 from pgkt_jax.train.loop import Resident
 from pgkt_jax.train.watch import Validation
@@ -106,15 +105,6 @@ def test_a_run_goes_on_with_another_number_of_devices(whole, tmp_path, monkeypat
         train(tmp_path, kill_at=6)
     monkeypatch.setattr(loop, "data_mesh", partial(mesh_of, 2))
     assert_same(train(tmp_path), whole[0], rtol=1e-5, atol=1e-6)
-
-
-def test_changed_settings_go_on_once_they_are_accepted(whole, tmp_path, capsys):
-    folder = shutil.copytree(whole[1], tmp_path / "run")
-    with pytest.raises(ValueError, match=r"name = 'tiny' there, 'other' here.*--accept-changes"):
-        train(folder, config=TinyConfig(name="other"))
-    accept_config(folder / "config.json", TinyConfig(name="other"))
-    assert "name = 'tiny' there, 'other' here: accepted" in capsys.readouterr().err
-    assert_same(train(folder, config=TinyConfig(name="other"), kill_at=STEPS), whole[0])
 
 
 # --- Checkpoints that cannot be read --------------------------------------------------------------

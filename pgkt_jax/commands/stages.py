@@ -4,9 +4,8 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
-from pgkt_jax.config import Config, PriorKind
+from pgkt_jax.config import Config
 from pgkt_jax.data.folder import read_people_folder
 from pgkt_jax.data.person import joined
 from pgkt_jax.data.sources import splits_of
@@ -20,7 +19,6 @@ from pgkt_jax.stages.quickstart import quickstart
 from pgkt_jax.stages.refine import bank_of
 from pgkt_jax.stages.synthesize import SPLIT
 from pgkt_jax.train import hosts
-from pgkt_jax.train.identity import accept_config
 from pgkt_jax.train.sharding import local_mesh, replicate
 
 
@@ -93,15 +91,6 @@ def run_evaluate(config: Config, folder: Path) -> None:
         print(json.dumps(settings, indent=1))
         print(format_table([row], splits.skeleton.classes))
     write_results(folder / "evaluation.json", [row], settings)
-
-
-def accept_changes(config: Config, folder: Path) -> None:
-    """Has the trainings that are in the folder go on with this config, and says which of their fields change."""
-    for path in sorted(folder.glob("refine-*/config.json")):
-        prior = cast(PriorKind, path.parent.name.removeprefix("refine-"))
-        accept_config(path, dataclasses.replace(config.refine, prior=prior))
-    for path in sorted(folder.glob("parse-*/config.json")):
-        accept_config(path, config.parse)
 
 
 COMMANDS: dict[str, Callable[[Config, Path], None]] = {

@@ -1,13 +1,16 @@
 """Whether a folder's training is the one asked for: `config.json` says its settings, `trained_on.json` its people.
 
-Both are written when a training begins; one that goes on must find what it would have written.
+Both are written when a training begins; one that goes on must find what it would have written, or be told to accept
+what has changed since.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,21 @@ from pgkt_jax.data.person import Person
 from pgkt_jax.train import hosts
 from pgkt_jax.train.run_folder import read_object
 
+_NAMED = 3
+"""People whom a sentence names."""
+
+_accepting = ContextVar("accepting changes", default=False)
+
+
+@contextlib.contextmanager
+def accepting_changes() -> Iterator[None]:
+    """Within it runs go on with other settings and people than theirs, and say what has changed (--accept-changes)."""
+    before = _accepting.set(True)
+    try:
+        yield
+    finally:
+        _accepting.reset(before)
+
 
 def check_config(path: Path, config: Any) -> None:
     """Writes a run's config, or holds it against the one that is there.
@@ -27,24 +45,16 @@ def check_config(path: Path, config: Any) -> None:
     Raises:
         ValueError: they differ; the fields are named.
     """
-    if not path.exists():
-        if hosts.is_first():
-            write_atomically(path, json.dumps(plain(config), indent=1).encode())
-    elif differing := _differing(path, config):
-        raise ValueError(
-            f"{path}: this folder holds another run ({'; '.join(differing)}): choose another folder, "
-            "or --accept-changes"
-        )
+    if path.exists():
+        changes = _config_changes(path, config)
+        if not changes:
+            return
+        _accept_or_refuse(path, "this folder holds another run", changes)
+    if hosts.is_first():
+        write_atomically(path, json.dumps(plain(config), indent=1).encode())
 
 
-def accept_config(path: Path, config: Any) -> None:
-    """Has a run go on with this config, and says which fields change."""
-    for change in _differing(path, config):
-        print(f"{path}: {change}: accepted", file=sys.stderr)
-    write_atomically(path, json.dumps(plain(config), indent=1).encode())
-
-
-def _differing(path: Path, config: Any) -> list[str]:
+def _config_changes(path: Path, config: Any) -> list[str]:
     with checks.about(str(path)):
         found, wanted = read_object(path), plain(config)
     return [
@@ -54,41 +64,83 @@ def _differing(path: Path, config: Any) -> list[str]:
     ]
 
 
+def _accept_or_refuse(path: Path, what: str, changes: Sequence[str]) -> None:
+    if not _accepting.get():
+        raise ValueError(f"{path}: {what} ({'; '.join(changes)}): choose another folder, or --accept-changes")
+    if hosts.is_first():
+        for change in changes:
+            print(f"{path}: {change}: accepted", file=sys.stderr)
+
+
 def plain(config: Any) -> dict[str, Any]:
     """What a reader of the JSON will see."""
     return json.loads(json.dumps(dataclasses.asdict(config)))
-
-
-@dataclasses.dataclass(frozen=True)
-class _TrainedOn:
-    people: int
-    digest: str
 
 
 def check_people(folder: Path, people: Sequence[Person]) -> None:
     """Writes whom a run trains on to `folder`/trained_on.json, or holds them against whom the run there trained on.
 
     Raises:
-        ValueError: they differ.
+        ValueError: they differ; says who and in what.
     """
+    path = folder / "trained_on.json"
     if hosts.is_first() and not (folder / "checkpoints").exists():
-        (folder / "trained_on.json").unlink(missing_ok=True)  # of a run that never began
-    folder.mkdir(parents=True, exist_ok=True)
-    check_config(folder / "trained_on.json", _TrainedOn(len(people), people_digest(people)))
+        path.unlink(missing_ok=True)  # of a run that never began
+    wanted = _trained_on(people)
+    if path.exists():
+        with checks.about(str(path)):
+            found = read_object(path)
+        if found.get("digest") == wanted["digest"]:
+            return
+        _accept_or_refuse(path, "this folder's run has learnt from other people", _people_changes(found, wanted))
+    if hosts.is_first():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "bank.npz").unlink(missing_ok=True)  # it is made of the people
+        write_atomically(path, json.dumps(wanted).encode())
 
 
 def has_trained_on(folder: Path, people: Sequence[Person]) -> bool:
     """Whether the run in `folder` trained on these people, in this order."""
     path = folder / "trained_on.json"
-    return path.is_file() and read_object(path) == plain(_TrainedOn(len(people), people_digest(people)))
+    return path.is_file() and read_object(path).get("digest") == people_digest(people)
 
 
-def people_digest(people: Sequence[Person]) -> str:
-    """Twelve hexadecimal digits that stand for photographs, label maps and joints, in this order of people."""
-    hasher = hashlib.sha256()
+def _trained_on(people: Iterable[Person]) -> dict[str, Any]:
+    """A digest of everybody, and for everybody the id and digests of photograph, label map and joints."""
+    whole, everybody = hashlib.sha256(), []
     for person in people:  # one after the other: they may be more than memory holds
-        _update(hasher, (person.image, person.label_map, person.joints, person.visible))
-    return _short(hasher)
+        pose = (person.joints, person.visible)
+        _update(whole, (person.image, person.label_map, *pose))
+        everybody.append([person.id, digest(person.image), digest(person.label_map), digest(pose)])
+    return {"digest": _short(whole), "people": everybody}
+
+
+def _people_changes(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """What has changed about the people, in words."""
+    if not isinstance(found.get("people"), list):  # of version 0.1.0: a number
+        return [f"{found.get('people')} people there, {len(wanted['people'])} here"]
+    there, here = ({id: rest for id, *rest in told["people"]} for told in (found, wanted))
+    both = [id for id in here if id in there]
+    groups = {
+        "only there": [id for id in there if id not in here],
+        "only here": [id for id in here if id not in there],
+        **{
+            f"with another {what}": [id for id in both if there[id][at] != here[id][at]]
+            for at, what in enumerate(("photograph", "label map", "pose"))
+        },
+    }
+    changes = [f"{how}: {_names(ids)}" for how, ids in groups.items() if ids] or ["in another order"]
+    counts = f"{len(found['people'])} people there, {len(wanted['people'])} here"
+    return [counts, *changes] if len(there) != len(here) else changes
+
+
+def _names(ids: Sequence[str]) -> str:
+    return ", ".join(ids[:_NAMED]) + f" and {len(ids) - _NAMED} more" * (len(ids) > _NAMED)
+
+
+def people_digest(people: Iterable[Person]) -> str:
+    """Twelve hexadecimal digits that stand for photographs, label maps and joints, in this order of people."""
+    return _trained_on(people)["digest"]
 
 
 def digest(tree: Any) -> str:
