@@ -33,7 +33,7 @@ from pgkt_jax.stages.chain import Parsed, Refined, check_run, parsed, refined, s
 from pgkt_jax.stages.evaluate import score_people
 from pgkt_jax.stages.gallery import shown_rows
 from pgkt_jax.stages.parse import PARSERS, check_start
-from pgkt_jax.train.identity import accept_config, content_digest, people_digest
+from pgkt_jax.train.identity import accepting_changes, check_config, content_digest, people_digest
 from pgkt_jax.train.log import read_metrics
 from pgkt_jax.train.run_folder import training_in
 
@@ -241,7 +241,8 @@ def _training(parse: ParseConfig) -> ParseConfig:
 def _accept_place(folder: Path, config: RefineConfig | ParseConfig) -> None:
     """Has a training go on whose weights lie elsewhere by now: that they are the same, the folder's name says."""
     if config.weights is not None and (folder / "config.json").is_file():
-        accept_config(folder / "config.json", config)
+        with accepting_changes():
+            check_config(folder / "config.json", config)
 
 
 def _weights_digest(weights: str) -> str:
