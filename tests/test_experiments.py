@@ -33,6 +33,7 @@ from pgkt_jax.experiments.trial import Trial
 from pgkt_jax.nets.pretrained import safetensors
 from pgkt_jax.skeleton import PASCAL_PERSON
 from pgkt_jax.stages import parse, refine
+from pgkt_jax.stages.chain import Parsed
 from pgkt_jax.stages.gallery import shown_rows
 from pgkt_jax.train.identity import check_config
 
@@ -241,14 +242,15 @@ def test_a_run_is_named_by_all_that_decides_it_and_by_nothing_else(people, tmp_p
         return {kind for kind, name in dataclasses.asdict(runner.names(trial)).items() if name != names[kind]}
 
     assert differing(base.seeded(0)) == set()
-    assert differing(base.seeded(1)) == {"refine", "synthesised", "parse", "score"}
+    assert differing(base.seeded(1)) == {"refine", "synthesised", "parse", "last", "score"}
     assert differing(base.but(parse={"test_scales": (1.0, 0.5)})) == {"score"}
-    assert differing(base.but(parse={"learning_rate": 0.5})) == {"parse", "score"}
-    assert differing(base.but(noise=0.1)) == {"synthesised", "parse", "score"}
-    assert differing(base.but(share=0.4)) == {"parse", "score"}
-    assert differing(base.but(refine={"k": 2})) == {"refine", "synthesised", "parse", "score"}
+    assert differing(base.but(parse={"learning_rate": 0.5})) == {"parse", "last", "score"}
+    assert differing(base.but(noise=0.1)) == {"synthesised", "parse", "last", "score"}
+    assert differing(base.but(share=0.4)) == {"parse", "last", "score"}
+    assert differing(base.but(refine={"k": 2})) == {"refine", "synthesised", "parse", "last", "score"}
     assert differing(base.but(network="refine")) == {"score"}
-    assert differing(base.but(data={"labels": 7})) == {"refine", "synthesised", "parse", "score"}
+    assert differing(base.but(masks_last=0.1)) == {"last", "score"}
+    assert differing(base.but(data={"labels": 7})) == {"refine", "synthesised", "parse", "last", "score"}
     full = runner.names(base.but(supervision="full"))
     assert full == dataclasses.replace(
         runner.names(base.but(supervision="full", refine={"k": 2}, noise=0.1)),
@@ -272,8 +274,8 @@ def test_a_run_is_named_by_what_is_in_the_weights_that_it_starts_from(people, tm
 
     before = names(b"a", b"b")
     assert names(b"a", b"b") == before
-    assert differing(names(b"a", b"c"), before) == {"parse", "score"}
-    assert differing(names(b"c", b"b"), before) == {"refine", "synthesised", "parse", "score"}
+    assert differing(names(b"a", b"c"), before) == {"parse", "last", "score"}
+    assert differing(names(b"c", b"b"), before) == {"refine", "synthesised", "parse", "last", "score"}
     (tmp_path / "parser").rename(tmp_path / "elsewhere")
     assert Runner(tmp_path).names(trial.but(parse={"weights": str(tmp_path / "elsewhere")})) == names(b"c", b"b")
 
@@ -295,6 +297,25 @@ def test_a_training_goes_on_when_its_weights_have_moved(people, tmp_path, monkey
         with pytest.raises(Begun):
             Runner(tmp_path).score(trial.but(parse={"weights": str(tmp_path / place)}))
     assert len(list((tmp_path / "runs").iterdir())) == 1
+
+
+def test_parsing_goes_on_with_the_masks_alone_from_what_it_has_learnt(people, tmp_path, monkeypatch):
+    begun = []
+
+    def train(config, people, splits, folder, *, title):
+        begun.append((folder.name, config.weights, config.steps, config.learning_rate, len(people)))
+        if title == "parse (masks last)":
+            raise Begun
+        return object.__new__(Parsed)
+
+    monkeypatch.setattr(runner_module, "parsed", train)
+    config = Config(DataConfig(people=str(people), labels=6), parse=ParseConfig(steps=100, learning_rate=1e-3))
+    trial = Trial(config, supervision="all", masks_last=0.1)
+    with pytest.raises(Begun):
+        Runner(tmp_path).score(trial)
+    names = Runner(tmp_path).names(trial)
+    first = str(tmp_path / "runs" / names.parse)
+    assert begun == [(names.parse, None, 100, 1e-3, 12), (names.last, first, 10, 2e-4, 6)]
 
 
 @pytest.mark.parametrize("backbone", ["vgg", "vgg-v1"])

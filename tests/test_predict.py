@@ -118,7 +118,7 @@ def test_the_dense_crf_is_the_backbones(run, parser, monkeypatch):
     monkeypatch.setitem(CRFS, PARSE.backbone, CRF(near_weight=0.0, similar_weight=0.0))  # changes no label
     config = dataclasses.replace(PARSE, crf=True)
     people = stack_people(PEOPLE[:1], (64, 128))
-    (stage,) = own_sizes(jax.jit(lambda *given: parsed_labels(config, *given))(run.parse, people))
+    (stage,) = own_sizes(jax.jit(lambda *given: parsed_labels(config, PASCAL_PERSON, *given))(run.parse, people))
     (before,) = parser(IMAGES[:1])
     np.testing.assert_array_equal(stage, before)
     np.testing.assert_array_equal(Parser(config, run.parse.network(), PASCAL_PERSON)(IMAGES[:1])[0], before)

@@ -28,7 +28,7 @@ from pgkt_jax.data.person import LazyPeople, Person, joined
 from pgkt_jax.data.sources import splits_of
 from pgkt_jax.data.splits import Splits
 from pgkt_jax.experiments.noise import noisy
-from pgkt_jax.experiments.trial import Trial
+from pgkt_jax.experiments.trial import Trial, masks_alone
 from pgkt_jax.stages.chain import Parsed, Refined, check_run, parsed, refined, synthesized
 from pgkt_jax.stages.evaluate import score_people
 from pgkt_jax.stages.gallery import shown_rows
@@ -72,6 +72,7 @@ class Names:
     refine: str
     synthesised: str
     parse: str
+    last: str
     score: str
 
 
@@ -159,8 +160,12 @@ class Runner:
         else:
             people = [labelled if trial.supervision == "full" else self._digest(data, "all")]
         second = _name("parse", self._settings(_training(parse)), people, val)
-        tested = [first] if trial.network == "refine" else [second, self._settings(parse)]
-        return Names(first, labels, second, _name("score", tested, self._digest(data, "test")))
+        last = second
+        if trial.masks_last:
+            settings = self._settings(masks_alone(_training(parse), trial.masks_last))
+            last = _name("parse", settings, [second, labelled], val)
+        tested = [first] if trial.network == "refine" else [last, self._settings(parse)]
+        return Names(first, labels, second, last, _name("score", tested, self._digest(data, "test")))
 
     def _settings(self, config: RefineConfig | ParseConfig) -> dict[str, Any]:
         """All of them, the weights to start from by their content."""
@@ -179,7 +184,7 @@ class Runner:
             network = self._refined(trial.config.data, trial.config.refine, names.refine)
             training, counts = names.refine, (len(splits.labelled), 0)
         else:
-            (network, counts), training = self._parsed(trial, names), names.parse
+            (network, counts), training = self._parsed(trial, names), names.last
         test = stack_people(splits.test, splits.canvas)
         labels = network.labels(test)
         found = score_people(labels, test, splits.skeleton)
@@ -207,11 +212,17 @@ class Runner:
             people = _everything(splits)
         elif trial.supervision == "semi":
             extra = subset(self._synthesised(trial, names), trial.share)
-        folder, title = self._run(names.parse), f"parse ({trial.supervision})"
-        _accept_place(folder, _training(parse))
-        with _clocked(folder):
-            network = parsed(_training(parse), joined(people, extra), splits, folder, title=title)
+        training, title = _training(parse), f"parse ({trial.supervision})"
+        network = self._parser(training, joined(people, extra), splits, names.parse, title)
+        if trial.masks_last:
+            training = replace(masks_alone(training, trial.masks_last), weights=str(self._run(names.parse)))
+            network = self._parser(training, splits.labelled, splits, names.last, "parse (masks last)")
         return replace(network, config=parse), (len(people), len(extra))
+
+    def _parser(self, training: ParseConfig, people: Sequence[Person], splits: Splits, name: str, title: str) -> Parsed:
+        _accept_place(self._run(name), training)
+        with _clocked(self._run(name)):
+            return parsed(training, people, splits, self._run(name), title=title)
 
     def _synthesised(self, trial: Trial, names: Names) -> Sequence[Person]:
         network = self._refined(trial.config.data, trial.config.refine, names.refine)
