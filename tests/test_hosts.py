@@ -3,25 +3,30 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import struct
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import hosts_worker
+import jax
 import numpy as np
 import pytest
 
+from pgkt_jax.data.batch import stack_people
 from pgkt_jax.data.folder import read_people_folder
 from pgkt_jax.data.order import batch_rows
 from pgkt_jax.data.pictures import encode_png
 from pgkt_jax.train import hosts
 from pgkt_jax.train.events import EventFile, crc32c
 from pgkt_jax.train.log import read_metrics
+from pgkt_jax.train.loop import Resident
 from pgkt_jax.train.watch import Watch
 
 ROOT = Path(__file__).parents[1]
@@ -135,6 +140,17 @@ def test_sigterm_to_one_process_stops_all_after_the_same_step_saved(ran):
     assert all((two / f"stopped-{i}").exists() for i in range(2))
     (step,) = re.findall(r"until-stopped: stopped by SIGTERM and saved at step (\d+) of", ran.output)
     assert (two / "until-stopped" / "checkpoints" / step).is_dir()
+
+
+def test_a_run_of_two_processes_goes_on_in_one(ran, tmp_path):
+    shutil.copytree(ran.folders[1] / "until-stopped", tmp_path / "stopped")
+    steps = max(int(path.name) for path in (tmp_path / "stopped" / "checkpoints").iterdir() if path.name.isdecimal())
+    data = Resident(stack_people(hosts_worker.PEOPLE, hosts_worker.CANVAS), hosts_worker.BATCH, 3)
+    ours, expected = (hosts_worker.train(tmp_path / run, data, steps + 8) for run in ("stopped", "whole"))
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4), ours.params, expected.params)
+    losses = [[row["loss"] for row in read_metrics(tmp_path / run / "metrics.jsonl")] for run in ("stopped", "whole")]
+    np.testing.assert_allclose(*losses, rtol=1e-4)
+    assert len(losses[0]) > steps / 4
 
 
 def test_a_process_that_is_killed_ends_the_job(ran):
