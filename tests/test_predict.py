@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 import shutil
+import weakref
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from PIL import Image
 
 import pgkt_jax as pgkt
 from pgkt_jax import cli
+from pgkt_jax.commands import predict as predict_command
 from pgkt_jax.config import ParseConfig, RefineConfig
 from pgkt_jax.data.batch import stack_people
 from pgkt_jax.data.person import Person
@@ -25,7 +27,7 @@ from pgkt_jax.nets.dense_crf import CRF, CRFS
 from pgkt_jax.nets.unet import UNet
 from pgkt_jax.prior import PoseBank
 from pgkt_jax.skeleton import PASCAL_PERSON
-from pgkt_jax.stages import predict
+from pgkt_jax.stages import photographs, predict
 from pgkt_jax.stages.parse import _fresh as fresh_parser
 from pgkt_jax.stages.parse import parsed_labels
 from pgkt_jax.stages.photographs import Photograph, paste, refined
@@ -289,8 +291,8 @@ def test_everybody_is_labelled_in_their_place(run, tmp_path):
     (tmp_path / "street.png").write_bytes(encode_png(image))
     config = dataclasses.replace(REFINE, loss="l1", k=1, n=1, size=(96, 72))
     refiner = Refiner(config, PriorAlone(), run.bank, batch=2)
-    photographs = [Photograph(tmp_path / "street.png", people) for people in (poses, [], poses[1:])]
-    both, nobody, second = refined(photographs, refiner)
+    given = [Photograph(tmp_path / "street.png", people) for people in (poses, [], poses[1:])]
+    both, nobody, second = refined(given, refiner)
     for number, labels in enumerate(truth, start=1):
         mine = both.instances == number
         assert (mine & (labels > 0)).sum() / (mine | (labels > 0)).sum() > 0.8
@@ -303,6 +305,23 @@ def test_everybody_is_labelled_in_their_place(run, tmp_path):
     np.testing.assert_array_equal(second.label_map[y0:y1, x0:x1], label_map)
     assert second.label_map.astype(bool).sum() == label_map.astype(bool).sum()
     np.testing.assert_array_equal(second.instances, second.label_map > 0)
+
+
+def test_photographs_of_nobody_are_not_held_while_others_wait(run, monkeypatch):
+    held, most = [], []
+
+    def read(path, *, upright):
+        image = street()[0]
+        held.append(weakref.ref(image))
+        most.append(sum(ref() is not None for ref in held))
+        return image
+
+    monkeypatch.setattr(photographs, "read_image", read)
+    refiner = Refiner(dataclasses.replace(REFINE, k=1, n=1), PriorAlone(), run.bank, batch=2)
+    nobody, one = [Photograph(Path("a.png"), [])] * 20, Photograph(Path("b.png"), street()[2][:1])
+    scenes = refined([*nobody, one, *nobody, one, *nobody], refiner)
+    assert [len(scene.people) for scene in scenes] == [0] * 20 + [1] + [0] * 20 + [1] + [0] * 20
+    assert max(most) < 6
 
 
 def claim(label, evidence):
@@ -392,9 +411,41 @@ def test_photographs_with_poses(run, place, capsys):
 def test_photographs_without_poses_are_parsed_whole(place, parser):
     assert cli.main(["predict", "photos/*.png", "--run", "run", "--out", "out"]) == 0
     names = {f"{stem}.{end}" for stem in ("street", "empty") for end in ("labels.png", "overlay.jpg")}
-    assert {path.name for path in (place / "out").iterdir()} == names
+    assert {path.name for path in (place / "out").iterdir()} == {*names, "people.jsonl"}
     (known,) = parser([street()[0]])
     np.testing.assert_array_equal(decode_label_map((place / "out" / "street.labels.png").read_bytes()), known)
+    empty, line = [json.loads(line) for line in (place / "out" / "people.jsonl").read_text().splitlines()]
+    assert [empty["image"], line["image"]] == ["empty.png", "street.png"]
+    assert line["pixels"] == {
+        name: (known == row).sum() for row, name in enumerate(PASCAL_PERSON.classes) if row and (known == row).any()
+    }
+    assert line["confidence"].keys() == line["pixels"].keys()
+
+
+@pytest.mark.parametrize("poses", [[], ["--poses", "poses.json"]])
+def test_a_photograph_that_cannot_be_decoded_is_left_out(place, capsys, poses):
+    (place / "photos" / "cut.png").write_bytes((place / "photos" / "street.png").read_bytes()[:-9])
+    (place / "photos" / "noise.jpg").write_bytes(b"noise")
+    assert cli.main(["predict", "photos", "--checkpoint", "run", "--out", "out", *poses]) == 2
+    printed = capsys.readouterr()
+    assert "out: 2 photographs" in printed.out
+    *others, last = printed.err.splitlines()
+    assert last == "pgkt predict: 2 of 4 photographs cannot be decoded and are left out"
+    assert {"photos/cut.png: is truncated: left out", "photos/noise.jpg: is neither JPEG nor PNG: left out"} < {*others}
+    assert {path.name.split(".")[0] for path in (place / "out").iterdir()} == {"street", "empty", "people"}
+
+
+def test_the_lines_of_photographs_that_are_done_are_there_when_another_fails(place, monkeypatch):
+    def full_disk(scene, *given):
+        if scene.photograph.path.name == "street.png":
+            raise OSError("the disk is full")
+        write_scene(scene, *given)
+
+    write_scene = predict_command.write_scene
+    monkeypatch.setattr(predict_command, "write_scene", full_disk)
+    assert cli.main(["predict", "photos", "--run", "run", "--out", "out"]) == 2
+    (line,) = (place / "out" / "people.jsonl").read_text().splitlines()
+    assert json.loads(line)["image"] == "empty.png"
 
 
 @pytest.mark.parametrize(
@@ -403,9 +454,6 @@ def test_photographs_without_poses_are_parsed_whole(place, parser):
         (["nowhere.jpg"], "nowhere.jpg: no such file"),
         (["*.gif"], r"\*\.gif: no such file"),
         (["run/refine-part-level"], "no JPEG or PNG in this folder"),
-        (["poses.json"], r"poses\.json: is neither JPEG nor PNG"),
-        (["cut.png"], r"cut\.png: is truncated"),
-        (["photos", "cut.png", "--poses", "poses.json"], r"cut\.png: is truncated"),
         (["photos", "street.png"], r"street\.png: has the stem of photos/street\.png"),
         (["photos", "other.png", "--poses", "poses.json"], "photographs of one folder, but these lie in 2"),
         (["photos/empty.png", "--poses", "poses.json"], r"poses\.json: image: names street\.png, but none of"),
@@ -417,7 +465,6 @@ def test_photographs_without_poses_are_parsed_whole(place, parser):
 def test_bad_input_is_one_sentence_and_nothing_is_written(place, capsys, arguments, sentence):
     for name in ("other.png", "street.png"):
         (place / name).write_bytes(encode_png(np.zeros((9, 9, 3), np.uint8)))
-    (place / "cut.png").write_bytes((place / "other.png").read_bytes()[:-9])
     (place / "bad.json").write_text('[{"image_id": "street.png"}]')
     before = everything(place)
     assert cli.main(["predict", "--run", "run", "--out", "out", *arguments]) == 2

@@ -8,6 +8,7 @@ import colorsys
 import io
 import json
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from pgkt_jax.stages.photographs import (
     Found,
     Photograph,
     Scene,
+    Unreadable,
     find_photographs,
     parsed,
     refined,
@@ -39,7 +41,10 @@ what is written to --out, for a photograph NAME.jpg
   NAME.overlay.jpg        the labels, and the poses, over the photograph
   NAME.instances.png      whose pixel it is, 1 the first person (with --poses)
   NAME.probabilities.npz  float16[H, W, C] of all classes (with --probabilities)
-  people.jsonl            a line a person: image, instance, box, pixels and confidence of every class (with --poses)
+  people.jsonl            as each photograph is done, a line a person: id, image, instance, joints, box, pixels and
+                          confidence of every class; without --poses a line a photograph: image, pixels, confidence
+
+A photograph that cannot be decoded is named and left out; the others are labelled, and the status is 2.
 
 examples
   {EXAMPLE}
@@ -51,11 +56,14 @@ def main(arguments: Sequence[str]) -> None:
     """Labels photographs.
 
     Raises:
-        ValueError: a photograph, the poses or the run are missing or wrong; said before anything is labelled.
+        ValueError: a photograph, the poses or the run are missing or wrong, said before anything is labelled; or
+            photographs could not be decoded, said when all others are labelled.
     """
     parser = Arguments("pgkt predict", description=__doc__, guide=GUIDE, example=EXAMPLE)
     parser.add_argument("photographs", nargs="+", help="JPEG or PNG files, folders of them, or globs")
-    parser.add_argument("--run", type=Path, required=True, help="the folder of a run, or of one training in it")
+    parser.add_argument(
+        "--run", "--checkpoint", type=Path, required=True, help="the folder of a run, or of one training in it"
+    )
     parser.add_argument("--poses", type=Path, help="COCO, AlphaPose, OpenPose (a folder), MediaPipe or CSV")
     parser.add_argument("--out", type=Path, default=Path("predicted"), help="where results go (default: predicted)")
     parser.add_argument("--probabilities", action="store_true", help="write those of all classes, too")
@@ -78,23 +86,37 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _write(
-    scenes: Iterator[Scene], photographs: Sequence[Photograph], skeleton: Skeleton, folder: Path, *, posed: bool
+    scenes: Iterator[Scene | Unreadable],
+    photographs: Sequence[Photograph],
+    skeleton: Skeleton,
+    folder: Path,
+    *,
+    posed: bool,
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     total = sum(len(photograph.poses) for photograph in photographs) if posed else len(photographs)
     progress = Progress("predict", total, unit="people" if posed else "photographs")
-    lines: list[dict[str, Any]] = []
-    for done, scene in enumerate(scenes, start=1):
-        write_scene(scene, skeleton, folder)
-        lines += [record(scene, row, skeleton) for row in range(len(scene.people))]
-        progress.show(len(lines) if posed else done)
-    if posed:
-        files.write_atomically(folder / "people.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
-    empty = sum(not photograph.poses for photograph in photographs) if posed else 0
-    print(f"{folder}: {len(photographs)} photographs" + (f", {len(lines)} people" if posed else ""))
+    done = people = empty = left_out = 0
+    with (folder / "people.jsonl").open("w") as file:
+        for scene in scenes:
+            if isinstance(scene, Unreadable):
+                left_out += 1
+                print(f"{scene.reason}: left out", file=sys.stderr)
+            else:
+                lines = records(scene, skeleton) if posed else [whole_record(scene, skeleton)]
+                write_scene(scene, skeleton, folder)
+                file.writelines(json.dumps(line) + "\n" for line in lines)
+                file.flush()  # what is done is there, whatever becomes of the rest
+                people += len(lines)
+                empty += not lines
+            done += len(scene.photograph.poses) if posed else 1
+            progress.show(done)
+    print(f"{folder}: {len(photographs) - left_out} photographs" + (f", {people} people" if posed else ""))
     print("classes: " + ", ".join(f"{row} {name}" for row, name in enumerate(skeleton.classes)))
     if empty:
         print(f"{empty} of the photographs have no pose: their label maps are empty")
+    if left_out:
+        raise ValueError(f"{left_out} of {len(photographs)} photographs cannot be decoded and are left out")
 
 
 def write_scene(scene: Scene, skeleton: Skeleton, folder: Path) -> None:
@@ -112,31 +134,43 @@ def write_scene(scene: Scene, skeleton: Skeleton, folder: Path) -> None:
         files.write_atomically(stem.with_name(f"{stem.name}.{end}"), data)
 
 
-def record(scene: Scene, row: int, skeleton: Skeleton) -> dict[str, Any]:
-    """The line of people.jsonl about one person: `skipped` says why nothing was labelled.
+def records(scene: Scene, skeleton: Skeleton) -> list[dict[str, Any]]:
+    """The lines of people.jsonl about the people of a photograph: `skipped` says why nothing was labelled.
 
     Boxes are (x0, y0, x1, y1) in pixels, ends left out; joints [x, y, visible] in pixels, null where unknown; pixels
     and confidence (the mean probability of a class where it was chosen) by class, of what the person won.
     """
-    found: Found = scene.people[row]
+    return [_record(scene, number, found, skeleton) for number, found in enumerate(scene.people, start=1)]
+
+
+def whole_record(scene: Scene, skeleton: Skeleton) -> dict[str, Any]:
+    """The line of people.jsonl about a photograph that was labelled whole."""
+    return {"image": scene.photograph.path.name, **_by_class(scene.label_map, scene.evidence, skeleton)}
+
+
+def _record(scene: Scene, number: int, found: Found, skeleton: Skeleton) -> dict[str, Any]:
     rows = zip(found.pose.joints.tolist(), found.pose.visible.tolist())
     line: dict[str, Any] = {
         "id": found.pose.id,
         "image": scene.photograph.path.name,
-        "instance": row + 1,
+        "instance": number,
         "joints": [[*(round(n, 2) if np.isfinite(n) else None for n in xy), int(seen)] for xy, seen in rows],
     }
     if found.box is None:
         return {**line, "skipped": found.reason}
     x0, y0, x1, y1 = found.box
-    mine = scene.instances[y0:y1, x0:x1] == row + 1
+    mine = scene.instances[y0:y1, x0:x1] == number
     labels, evidence = scene.label_map[y0:y1, x0:x1][mine], scene.evidence[y0:y1, x0:x1][mine]
+    return {**line, "box": list(found.box), **_by_class(labels, evidence, skeleton)}
+
+
+def _by_class(labels: np.ndarray, evidence: np.ndarray, skeleton: Skeleton) -> dict[str, dict[str, float]]:
+    """Pixels and confidence of every class that was chosen, of uint8 labels and float evidence of one shape."""
+    labels, evidence = labels.ravel(), evidence.ravel()
     pixels = np.bincount(labels, minlength=skeleton.num_classes).tolist()
     sums = np.bincount(labels, weights=evidence, minlength=skeleton.num_classes)
     shown = [(name, i) for i, name in enumerate(skeleton.classes) if i and pixels[i]]
     return {
-        **line,
-        "box": list(found.box),
         "pixels": {name: pixels[i] for name, i in shown},
         "confidence": {name: round(float(sums[i]) / pixels[i], 4) for name, i in shown},
     }

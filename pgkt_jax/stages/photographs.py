@@ -1,15 +1,17 @@
 """Photographs with several people: who is in which, and how the labels of their crops come together again."""
 
 import glob
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice, tee
+from functools import partial
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
-from pgkt_jax.data import checks, files, pictures
+from pgkt_jax.data import checks
 from pgkt_jax.data.person import Person
 from pgkt_jax.data.readers.people import crop_of, cropped, has_limb, read_image
 from pgkt_jax.data.readers.poses import Pose, read_poses
@@ -20,6 +22,8 @@ MAX_PEOPLE = 255
 """Instance maps have 8 bits."""
 
 Box = tuple[int, int, int, int]
+Item = TypeVar("Item")
+Seen = TypeVar("Seen")
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,11 +72,19 @@ class Scene:
     people: Sequence[Found]
 
 
+@dataclass(frozen=True, eq=False)
+class Unreadable:
+    """A photograph that cannot be decoded, and a sentence that names it and says why."""
+
+    photograph: Photograph
+    reason: str
+
+
 def find_photographs(names: Sequence[str]) -> list[Path]:
-    """The photographs that files, folders (their JPEGs and PNGs) and globs stand for, each once, checked to be whole.
+    """The photographs that files, folders (their JPEGs and PNGs) and globs stand for, each once; none is read yet.
 
     Raises:
-        ValueError: a name stands for nothing, a file is no whole JPEG or PNG, or two have one stem.
+        ValueError: a name stands for nothing, or two files have one stem.
     """
     paths = list(dict.fromkeys(path for name in names for path in _standing_for(name)))
     stems: dict[str, Path] = {}
@@ -80,7 +92,6 @@ def find_photographs(names: Sequence[str]) -> list[Path]:
         with checks.about(str(path)):
             if stems.setdefault(path.stem, path) != path:
                 raise ValueError(f"has the stem of {stems[path.stem]}: their results would overwrite each other")
-            pictures.picture_size(files.read_bytes(path))
     return paths
 
 
@@ -126,7 +137,7 @@ def with_poses(paths: Sequence[Path], poses: Path, *, upright: bool = False) -> 
 
 def parsed(
     photographs: Iterable[Photograph], parser: Parser, *, upright: bool = False, probabilities: bool = False
-) -> Iterator[Scene]:
+) -> Iterator[Scene | Unreadable]:
     """The photographs, labelled whole by the parsing network, in order.
 
     Args:
@@ -135,35 +146,82 @@ def parsed(
         upright: turn photographs by their EXIF orientation.
         probabilities: keep them.
     """
-    now, ahead = tee((photograph, read_image(photograph.path, upright=upright)) for photograph in photographs)
-    results = parser.predictions((image for _, image in ahead), probabilities=probabilities)
-    for (photograph, image), found in zip(now, results):
-        yield Scene(photograph, image, found.label_map, np.zeros_like(found.label_map), *found[1:], people=())
+
+    def read(photograph: Photograph) -> tuple[tuple[Photograph, np.ndarray] | Unreadable, Sequence[np.ndarray]]:
+        try:
+            image = read_image(photograph.path, upright=upright)
+        except ValueError as error:
+            return Unreadable(photograph, str(error)), ()
+        return (photograph, image), (image,)
+
+    for item, found in _answered(map(read, photographs), partial(parser.predictions, probabilities=probabilities)):
+        if isinstance(item, Unreadable):
+            yield item
+        else:
+            (labelled,) = found
+            yield Scene(*item, labelled.label_map, np.zeros_like(labelled.label_map), *labelled[1:], people=())
 
 
 def refined(
     photographs: Iterable[Photograph], refiner: Refiner, *, upright: bool = False, probabilities: bool = False
-) -> Iterator[Scene]:
+) -> Iterator[Scene | Unreadable]:
     """The photographs, everybody in them cut out, labelled by the refinement network and pasted back, in order.
 
     Args:
         photographs: with poses; read one batch of people ahead.
         refiner, upright, probabilities: as for `parsed`.
     """
-    now, ahead = tee(_cut(photograph, refiner.skeleton, upright) for photograph in photographs)
-    results = refiner.predictions((crop for *_, crops in ahead for crop in crops), probabilities=probabilities)
-    for photograph, image, people, crops in now:
-        labelled = list(islice(results, len(crops)))
+    cuts = (_cut(photograph, refiner.skeleton, upright) for photograph in photographs)
+    classes = refiner.skeleton.num_classes if probabilities else None
+    for item, labelled in _answered(cuts, partial(refiner.predictions, probabilities=probabilities)):
+        if isinstance(item, Unreadable):
+            yield item
+            continue
+        photograph, image, people = item
+        if image is None:
+            image = read_image(photograph.path, upright=upright)
         numbers = [number for number, found in enumerate(people, start=1) if found.box is not None]
         boxes = [found.box for found in people if found.box is not None]
-        size, classes = (image.shape[0], image.shape[1]), refiner.skeleton.num_classes if probabilities else None
+        size = (image.shape[0], image.shape[1])
         yield Scene(photograph, image, *paste(labelled, boxes, numbers, size, classes=classes), people=people)
+
+
+def _answered(
+    asked: Iterable[tuple[Item, Sequence[Seen]]], predictions: Callable[[Iterable[Seen]], Iterator[Prediction]]
+) -> Iterator[tuple[Item, list[Prediction]]]:
+    """Every item with what a network says of its images, in order; those that wait hold one batch of images.
+
+    Args:
+        asked: items, each with its images. Any number of items without images may wait: they must be small.
+        predictions: of a stream of images, read a batch ahead.
+    """
+    waiting: deque[tuple[Item, int]] = deque()
+
+    def images() -> Iterator[Seen]:
+        for item, seen in asked:
+            waiting.append((item, len(seen)))
+            yield from seen
+
+    results = predictions(images())
+    for first in results:
+        while not waiting[0][1]:
+            yield waiting.popleft()[0], []
+        item, count = waiting.popleft()
+        yield item, [first, *islice(results, count - 1)]
+    yield from ((item, []) for item, _ in waiting)
 
 
 def _cut(
     photograph: Photograph, skeleton: Skeleton, upright: bool
-) -> tuple[Photograph, np.ndarray, list[Found], list[Person]]:
-    image = read_image(photograph.path, upright=upright)
+) -> tuple[tuple[Photograph, np.ndarray | None, Sequence[Found]] | Unreadable, Sequence[Person]]:
+    """The photograph and who is in it, and the crops of those whom the network is to see.
+
+    The image is not held where there are none: a thousand photographs of nobody may wait for the next crop.
+    """
+    try:
+        image = read_image(photograph.path, upright=upright)
+    except ValueError as error:
+        return Unreadable(photograph, str(error)), ()
     found, crops = [], []
     for pose in photograph.poses:
         person = Person(pose.id, image, pose.joints, pose.visible)
@@ -175,7 +233,7 @@ def _cut(
             crops.append(cropped(person))
         except ValueError:
             found.append(Found(pose, None, "all visible joints lie outside of the photograph"))
-    return photograph, image, found, crops
+    return (photograph, image if crops else None, found), crops
 
 
 def paste(
