@@ -1,6 +1,7 @@
 """Predicting: trained networks on images of any size, photographs with several people, and the command for both."""
 
 import dataclasses
+import inspect
 import json
 import re
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -163,8 +165,9 @@ def test_the_lines_of_the_readme_run(run, tmp_path, monkeypatch):
     assert names["refiner"].probabilities(IMAGES[:1], JOINTS[:1], VISIBLE[:1])[0].dtype == np.float32
 
 
-def test_a_long_image_keeps_its_size(parser):
-    (label_map,) = parser([np.zeros((1100, 30, 3), np.uint8)])
+@pytest.mark.parametrize("zeros", [np.zeros, jnp.zeros])
+def test_a_long_image_keeps_its_size(parser, zeros):
+    (label_map,) = inspect.unwrap(Parser.__call__)(parser, [zeros((1100, 30, 3), np.uint8)])
     assert label_map.shape == (1100, 30)
 
 
@@ -172,18 +175,51 @@ def test_nobody_gives_nothing(refiner, parser):
     assert refiner([], [], []) == parser([]) == []
 
 
+ONE = (IMAGES[:1], JOINTS[:1], VISIBLE[:1])
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ((IMAGES, JOINTS[:1], VISIBLE), "3 images, 1 joints and 3 visible"),
-        (([IMAGES[0] / 255], JOINTS[:1], VISIBLE[:1]), r"images\[0\]: is float64\[48, 24, 3\], not uint8"),
-        ((IMAGES[:1], [JOINTS[0][:9]], VISIBLE[:1]), r"joints\[0\].*\[9, 2\] and \[16\]; pascal16 has 16"),
-        ((IMAGES[:1], [JOINTS[0] * np.nan], VISIBLE[:1]), r"joints\[0\]: a visible joint is not finite"),
+        ((IMAGES, JOINTS[:1], VISIBLE), "there are 3 images, 1 joints and 3 visible"),
+        (([IMAGES[0] / 255], *ONE[1:]), r"images\[0\]: is float64\[48, 24, 3\], not uint8\[H, W, 3\]"),
+        (([IMAGES[0][..., :1]], *ONE[1:]), r"images\[0\]: is uint8\[48, 24, 1\], not uint8\[H, W, 3\]"),
+        (([np.dstack([IMAGES[0]] * 2)], *ONE[1:]), r"images\[0\]: is uint8\[48, 24, 6\], not uint8\[H, W, 3\]"),
+        (([IMAGES[0].tolist()], *ONE[1:]), r"images\[0\]: is a list, not an array uint8\[H, W, 3\]"),
+        (([Image.fromarray(IMAGES[0])], *ONE[1:]), r"images\[0\]: is a Image, not an array uint8\[H, W, 3\]"),
+        ((iter(IMAGES), JOINTS, VISIBLE), "images: is a list_iterator, not a list of arrays, one a person or image"),
+        ((Image.fromarray(IMAGES[0]), *ONE[1:]), "images: is a Image, not a list of arrays, one a person or image"),
+        ((IMAGES, (joints for joints in JOINTS), VISIBLE), "joints: is a generator, not a list of arrays, .*"),
+        ((IMAGES, JOINTS, 1), "visible: is a int, not a list of arrays, .*"),
+        ((ONE[0], [JOINTS[0][:9]], ONE[2]), r"joints\[0\]: is float32\[9, 2\], not float\[16, 2\] for pascal16"),
+        ((ONE[0], [JOINTS[0].astype(str)], ONE[2]), r"joints\[0\]: is <U32\[16, 2\], not float\[16, 2\] .*"),
+        ((ONE[0], [[[1, 2], [3]]], ONE[2]), r"joints\[0\]: is a list that makes no array, not float\[16, 2\] .*"),
+        ((ONE[0], [None], ONE[2]), r"joints\[0\]: is object\[\], not float\[16, 2\] .*"),
+        ((*ONE[:2], [VISIBLE[0] * 0.3]), r"visible\[0\]: is float64\[16\], not bool\[16\] for pascal16"),
+        ((*ONE[:2], [[True, [True]]]), r"visible\[0\]: is a list that makes no array, not bool\[16\] .*"),
+        (
+            (ONE[0], [JOINTS[0] * np.nan], ONE[2]),
+            r"joints\[0\]: \w+ is visible, but at \(nan, nan\), not a finite place",
+        ),
+        (
+            (ONE[0], [JOINTS[0].astype(float) + 1e300], ONE[2]),
+            r"joints\[0\]: \w+ is visible, but at \(1e\+300, 1e\+300\), not .*",
+        ),
     ],
 )
-def test_arrays_that_do_not_fit_are_named(refiner, arguments, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        refiner(*arguments)
+def test_arrays_that_do_not_fit_are_named(refiner, parser, arguments, sentence):
+    """As for users, who have no beartype between themselves and the package."""
+    for network, given in ((refiner, arguments), (parser, arguments[:1]))[: 1 + sentence.startswith("images")]:
+        for method in (type(network).__call__, type(network).probabilities):
+            with pytest.raises((ValueError, TypeError)) as caught:
+                inspect.unwrap(method)(network, *given)
+            assert re.fullmatch(sentence, str(caught.value))
+
+
+def test_lists_of_joints_are_as_good_as_arrays(refiner):
+    known = refiner(*ONE)
+    found = inspect.unwrap(Refiner.__call__)(refiner, ONE[0], [JOINTS[0].tolist()], [VISIBLE[0].tolist()])
+    np.testing.assert_array_equal(found, known)
 
 
 def test_the_face_of_the_package_has_both():

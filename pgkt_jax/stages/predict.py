@@ -22,6 +22,7 @@ import numpy as np
 from flax import nnx
 
 from pgkt_jax.config import ParseConfig, RefineConfig
+from pgkt_jax.data import checks
 from pgkt_jax.data.batch import People, stack_people
 from pgkt_jax.data.person import Person
 from pgkt_jax.data.sources import reduced
@@ -107,7 +108,8 @@ class Refiner:
 
         Raises:
             ValueError: an image is no uint8[H, W, 3], joints or visible do not fit the skeleton, or their numbers
-                differ.
+                differ; names which.
+            TypeError: one of the three has no length, or an image is no array.
         """
         return [found.label_map for found in self.predictions(_people(images, joints, visible, self.skeleton))]
 
@@ -126,7 +128,7 @@ class Refiner:
             dtype: np.float32, or np.float16 for half the memory.
 
         Raises:
-            ValueError: as the call.
+            ValueError, TypeError: as the call.
         """
         return _shares(self.predictions(_people(images, joints, visible, self.skeleton), probabilities=True), dtype)
 
@@ -190,9 +192,10 @@ class Parser:
             B arrays uint8[H, W] of class ids: rows of `skeleton.classes`, 0 background.
 
         Raises:
-            ValueError: an image is no uint8[H, W, 3].
+            ValueError: an image is no uint8[H, W, 3]; names which.
+            TypeError: `images` has no length, or an image is no array.
         """
-        return [found.label_map for found in self.predictions(_checked(images))]
+        return [found.label_map for found in self.predictions(map(np.asarray, _checked(images)))]
 
     def probabilities(self, images: Sequence[np.ndarray], *, dtype: Any = np.float32) -> list[np.ndarray]:
         """As the call, but B arrays float[H, W, C] of class probabilities that sum to 1, background first.
@@ -202,9 +205,9 @@ class Parser:
             dtype: np.float32, or np.float16 for half the memory.
 
         Raises:
-            ValueError: as the call.
+            ValueError, TypeError: as the call.
         """
-        return _shares(self.predictions(_checked(images), probabilities=True), dtype)
+        return _shares(self.predictions(map(np.asarray, _checked(images)), probabilities=True), dtype)
 
     def predictions(self, images: Iterable[np.ndarray], *, probabilities: bool = False) -> Iterator[Prediction]:
         """What the network says of each image, in order; `images` may be endless and is read a batch ahead."""
@@ -299,25 +302,48 @@ def _shares(found: Iterable[Prediction], dtype: Any) -> list[np.ndarray]:
     return [one.probabilities.astype(dtype) for one in found if one.probabilities is not None]
 
 
-def _checked(images: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
-    for row, image in enumerate(images):
+def _sized(name: str, values: Any) -> Any:
+    """What has a length: `values` is not a single picture, or a generator that can be read only once."""
+    try:
+        len(values)
+    except TypeError:
+        raise TypeError(f"{name}: is a {type(values).__name__}, not a list of arrays, one a person or image") from None
+    return values
+
+
+def _checked(images: Any) -> Any:
+    for row, image in enumerate(_sized("images", images)):
+        if not isinstance(image, (np.ndarray, jax.Array)):
+            raise TypeError(f"images[{row}]: is a {type(image).__name__}, not an array uint8[H, W, 3]")
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise ValueError(f"images[{row}]: is {image.dtype}{list(image.shape)}, not uint8[H, W, 3]")
     return images
 
 
-def _people(
-    images: Sequence[np.ndarray], joints: Sequence[np.ndarray], visible: Sequence[np.ndarray], skeleton: Skeleton
-) -> list[Person]:
-    if not len(images) == len(joints) == len(visible):
-        raise ValueError(f"there are {len(images)} images, {len(joints)} joints and {len(visible)} visible")
+def _people(images: Any, joints: Any, visible: Any, skeleton: Skeleton) -> list[Person]:
+    lengths = [len(_sized(*given)) for given in (("images", images), ("joints", joints), ("visible", visible))]
+    if len(set(lengths)) > 1:
+        raise ValueError("there are {} images, {} joints and {} visible".format(*lengths))
     people, count = [], skeleton.num_joints
     for row, (image, places, seen) in enumerate(zip(_checked(images), joints, visible)):
-        places, seen = np.asarray(places, np.float32), np.asarray(seen, bool)
-        if places.shape != (count, 2) or seen.shape != (count,):
-            shapes = f"{list(places.shape)} and {list(seen.shape)}"
-            raise ValueError(f"joints[{row}], visible[{row}]: are {shapes}; {skeleton.name} has {count} joints")
-        if not np.isfinite(places[seen]).all():
-            raise ValueError(f"joints[{row}]: a visible joint is not finite")
-        people.append(Person(f"images[{row}]", image, places, seen))
+        with checks.about(f"joints[{row}]"):
+            places = _array(places, "fiu", (count, 2), f"float[{count}, 2] for {skeleton.name}")
+        with checks.about(f"visible[{row}]"):
+            seen = _array(seen, "b", (count,), f"bool[{count}] for {skeleton.name}")
+        for name, place in zip(np.array(skeleton.joints)[seen], places[seen]):
+            if not (np.abs(place) <= checks.MAX_COORDINATE).all():  # NaN is not, either
+                x, y = place
+                raise ValueError(f"joints[{row}]: {name} is visible, but at ({x:g}, {y:g}), not a finite place")
+        people.append(Person(f"images[{row}]", np.asarray(image), places.astype(np.float32), seen))
     return people
+
+
+def _array(value: Any, kinds: str, shape: tuple[int, ...], wanted: str) -> np.ndarray:
+    """An array of one of NumPy's kinds of dtype; lists of numbers are taken, too."""
+    try:
+        found = np.asarray(value)
+    except (TypeError, ValueError):  # rows of different lengths, for instance
+        raise ValueError(f"is a {type(value).__name__} that makes no array, not {wanted}") from None
+    if found.dtype.kind not in kinds or found.shape != shape:
+        raise ValueError(f"is {found.dtype}{list(found.shape)}, not {wanted}")
+    return found
