@@ -9,9 +9,62 @@ PriorKind = Literal["part-level", "skeleton", "none"]
 BackboneName = Literal["small", "vgg", "vgg-v1", "resnet101", "resnet101-torchvision", "convnext"]
 HeadName = Literal["attention", "aspp", "plain", "subpixel"]
 
+_MANY = 10**9
+BOUNDS: dict[str, tuple[float, float]] = {
+    "max_side": (8, 16_384),
+    "size": (8, 4096),
+    "zoom": (0.01, 100),
+    "shift": (0, 10),
+    "stretch": (0, 2),
+    "turn": (0, 180),
+    "erase": (0, 1),
+    "color": (0, 2),
+    "calm_from": (0, 1),
+    "k": (1, 1000),
+    "n": (1, 1000),
+    "depth": (1, 12),
+    "width": (1, 1024),
+    "dropout_blocks": (0, 12),
+    "scales": (0.05, 10),
+    "attention_width": (1, 16_384),
+    "learning_rate": (1e-12, 100),
+    "beta1": (0, 0.9999),
+    "momentum": (0, 0.9999),
+    "weight_decay": (0, 10),
+    "decay_from": (0, 1),
+    "drops": (0, _MANY),
+    "drop": (0, 1),
+    "poly": (0, 100),
+    "classifier": (0, 10_000),
+    "test_scales": (0.05, 10),
+    "batch": (1, 2**20),
+    "accumulate": (1, 2**20),
+    "epochs": (1, _MANY),
+    "steps": (1, _MANY),
+    "every": (1, _MANY),
+    "seed": (0, 2**32 - 1),
+    "profile": (0, _MANY),
+}
+"""The least and the most that make sense, by field, whichever config has it; of a tuple, each of its numbers."""
+
+
+class _Bounded:
+    """A config whose numbers make sense.
+
+    Raises:
+        ValueError: one is out of `BOUNDS`; names the field.
+    """
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in BOUNDS.items():
+            value = getattr(self, name, None)
+            numbers = value if isinstance(value, tuple) else (value,)
+            if not all(number is None or low <= number <= high for number in numbers):
+                raise ValueError(f"{name}: is {value}, not {low:,} to {high:,}")
+
 
 @dataclass(frozen=True)
-class DataConfig:
+class DataConfig(_Bounded):
     """Which people.
 
     Attributes:
@@ -32,7 +85,7 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
-class RefineConfig:
+class RefineConfig(_Bounded):
     """Training the refinement network (paper, sections 3.5, 3.6, 4.2).
 
     Attributes:
@@ -84,7 +137,7 @@ class RefineConfig:
 
 
 @dataclass(frozen=True)
-class ParseConfig:
+class ParseConfig(_Bounded):
     """Training the parsing network (paper, sections 3.7, 4.2).
 
     Attributes:
@@ -150,7 +203,7 @@ class ParseConfig:
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(_Bounded):
     """A whole run of the method: whose people, and how both networks train.
 
     Attributes:

@@ -217,6 +217,11 @@ def test_bad_input_ends_in_one_sentence_before_training(
         (["--refine.size", "32"], "--refine.size 32: wants a whole number, twice"),
         (["--parse.scales", "1", "x"], "--parse.scales 1 x: wants a number, any number of times"),
         (["--refine.no-mirror", "1"], "--refine.no-mirror 1: wants no value"),
+        (["--refine.k", "1", "--refine.width", "-7"], "--refine.width -7: wants a whole number, 1 to 1,024; for"),
+        (["--parse.batch=0"], "--parse.batch 0: wants a whole number, 1 to 1,048,576; for"),
+        (["--parse.learning-rate", "nan"], "--parse.learning-rate nan: wants a number, 1e-12 to 100; for"),
+        (["--parse.width", "1000000"], "--parse.width 1000000: wants a whole number or None, 1 to 1,024; for"),
+        (["--profile", "-1", "5"], "--profile -1 5: wants a whole number, twice or None, 0 to 1,000,000,000; for"),
     ],
 )
 def test_unknown_fields_and_values_are_one_sentence_with_a_command_that_works(

@@ -43,3 +43,41 @@ def test_every_field_is_documented():
         listed = config.__doc__.split("Attributes:")[1]
         names = {name for line in re.findall(r"^ {8}([\w, ]+):", listed, re.MULTILINE) for name in line.split(", ")}
         assert names == {field.name for field in dataclasses.fields(config)}
+
+
+@pytest.mark.parametrize(
+    ("config", "field", "value"),
+    [
+        (RefineConfig, "width", -7),
+        (RefineConfig, "width", 10**6),
+        (RefineConfig, "depth", 0),
+        (RefineConfig, "k", 0),
+        (RefineConfig, "n", 10**6),
+        (RefineConfig, "size", (256, 0)),
+        (RefineConfig, "batch", 0),
+        (RefineConfig, "learning_rate", float("nan")),
+        (RefineConfig, "beta1", 1.0),
+        (RefineConfig, "steps", 0),
+        (ParseConfig, "learning_rate", 0.0),
+        (ParseConfig, "size", (10**6, 320)),
+        (ParseConfig, "scales", (1.0, float("inf"))),
+        (ParseConfig, "every", 0),
+        (ParseConfig, "seed", -1),
+        (DataConfig, "max_side", 0),
+        (Config, "profile", (-1, 3)),
+    ],
+)
+def test_numbers_that_make_no_sense_are_one_sentence_that_names_the_field(config, field, value):
+    low, high = settings.BOUNDS[field]
+    with pytest.raises(ValueError, match=re.escape(f"{field}: is {value}, not {low:,} to {high:,}")):
+        config(**{field: value})
+
+
+def test_every_bound_is_of_a_field_and_every_number_has_one():
+    numbers = {
+        field.name
+        for config in (DataConfig, RefineConfig, ParseConfig, Config)
+        for field in dataclasses.fields(config)
+        if re.search(r"\b(int|float)\b", str(field.type))
+    }
+    assert numbers - {"labels"} == settings.BOUNDS.keys(), "labels are held against the people"

@@ -257,6 +257,7 @@ CONFIG, BANK_FILE = "config.json", "bank.npz"
         (lambda f: edited(CONFIG, bogus=1)(f), r"config\.json: holds no RefineConfig of this version: bogus is unknow"),
         (lambda f: (f / "refine-part-level" / CONFIG).write_text("{"), r"config\.json: is not JSON"),
         (lambda f: edited(CONFIG, width="4")(f), r"config\.json: width: is '4', not int"),
+        (lambda f: edited(CONFIG, width=-7)(f), r"config\.json: width: is -7, not 1 to 1,024"),
         (lambda f: edited(CONFIG, size=[1, 2, 3])(f), r"config\.json: size: is \[1, 2, 3\]"),
         (lambda f: edited(CONFIG, loss="l2")(f), r"config\.json: loss: is 'l2', not .*cross-entropy"),
         (lambda f: (f / "refine-part-level" / "skeleton.json").unlink(), r"skeleton\.json: no such file"),

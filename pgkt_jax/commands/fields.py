@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from pgkt_jax.config import Config
+from pgkt_jax.config import BOUNDS, Config
 
 _WORDS = {int: "a whole number", float: "a number", str: "a text", NoneType: "None"}
 
@@ -66,7 +66,7 @@ def _fault(config: Config, arguments: Sequence[str]) -> str:
         if option not in kinds:
             return f"there is no field {option}{did_you_mean(option, list(kinds))}"
         if _read(config, [option, *values], "") is None:
-            return f"{' '.join([option, *values])}: wants {_wanted(kinds[option])}"
+            return f"{' '.join([option, *values])}: wants {_wanted(kinds[option])}{_within(option)}"
     return f"{' '.join(arguments)}: does not go together"
 
 
@@ -94,6 +94,12 @@ def _grouped(arguments: Sequence[str]) -> list[tuple[str, list[str]]]:
         else:
             groups.append((argument, []))
     return groups
+
+
+def _within(option: str) -> str:
+    """The bounds of a field, where it has some."""
+    name = _halves(option)[1].replace("-", "_")
+    return ", {:,} to {:,}".format(*BOUNDS[name]) if name in BOUNDS else ""
 
 
 def _wanted(kind: Any) -> str:
