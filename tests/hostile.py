@@ -10,6 +10,7 @@ import io
 import json
 import os
 import pickle
+import shutil
 import struct
 import tempfile
 import zipfile
@@ -17,6 +18,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest import mock
 
 import numpy as np
 import twins
@@ -30,6 +32,7 @@ from annotations import (
     documents,
     horse_xml,
     mpii_mat,
+    openpose25,
     pascal_mat,
     put,
     put_image,
@@ -39,7 +42,9 @@ from annotations import (
 from caffe_proto import caffemodel
 
 from pgkt_jax.config import RefineConfig
+from pgkt_jax.data.builders import array_record
 from pgkt_jax.data.folder import read_people_folder
+from pgkt_jax.data.person import Person
 from pgkt_jax.data.readers.coco_poses import read_coco_poses
 from pgkt_jax.data.readers.horse_cow import read_horse_cow
 from pgkt_jax.data.readers.label_list import read_label_list
@@ -50,6 +55,8 @@ from pgkt_jax.data.readers.poses import read_poses
 from pgkt_jax.nets.pretrained import caffemodel as caffe_file
 from pgkt_jax.nets.pretrained import npy, safetensors, torch_file
 from pgkt_jax.skeleton import PASCAL_PERSON
+from pgkt_jax.train import identity
+from pgkt_jax.train.log import read_metrics
 from pgkt_jax.train.run_folder import read_bank, read_config, read_skeleton
 
 DATA = Path(__file__).parent / "data"
@@ -150,6 +157,39 @@ def label_list(root):
     put(root / "train.txt", "a.jpg a.png\n")
 
 
+def openpose(root):
+    put_image(root / "images" / "a.jpg")
+    rows = np.c_[openpose25(), np.ones(25)].ravel().tolist()
+    document = {"version": 1.3, "people": [{"person_id": [-1], "pose_keypoints_2d": rows}]}
+    put(root / "poses" / "a_keypoints.json", json.dumps(document))
+
+
+SOMEBODY = Person(
+    "anna", np.full((HEIGHT, WIDTH, 3), 90, np.uint8), STANDING.astype(np.float32), np.ones(16, bool),
+    boxes(arm=3, torso=2, head=1).astype(np.uint8),
+)  # fmt: skip
+
+
+def records(root):
+    array_record.write_array_record("people", PASCAL_PERSON, {"train": [SOMEBODY]}, root)
+
+
+def trained_on(root):
+    put(root / "checkpoints" / "1" / "state", "")
+    put(root / "trained_on.json", json.dumps(identity._trained_on([SOMEBODY])))
+
+
+def read_trained_on(root):
+    found = identity._read_trained_on(root / "trained_on.json")
+    identity.check_people(root, [SOMEBODY])
+    return identity.has_trained_on(root, [SOMEBODY]) and found
+
+
+def metrics(root):
+    rows = ({"step": step, "loss": 0.5, "miou": 0.25} for step in (2, 4))
+    put(root / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+
+
 def tensors(root):
     safetensors.write(root / "net.safetensors", {"a.kernel": np.ones((2, 3), np.float32), "b": np.zeros(4, np.float32)})
 
@@ -201,6 +241,15 @@ SOUND: dict[str, Form] = {
         made(lambda f: person_part(f, mat=False)), lambda f: everybody(read_pascal_person_part(f))
     ),
     "lip": Form(made(lip), lambda f: everybody(read_lip(f))),
+    "poses, OpenPose": Form(
+        made(openpose),
+        lambda f: read_poses(f / "poses", f / "images"),
+        ("poses/a_keypoints.json",),
+        ("images/a.jpg",),
+    ),
+    "records": Form(made(records), lambda f: everybody(array_record.ArrayRecordPeople(f)), (
+        "people/1.0.0/dataset_info.json", "people/1.0.0/features.json", "people/1.0.0/metadata.json",
+    )),
     # Of a list of ids only those count that have keypoints, and an animal without is no fault.
     "horse": Form(made(horse), lambda f: everybody(read_horse_cow(f)), (), ("train_id.txt", "val_id.txt")),
     "mpii": Form(made(mpii), lambda f: everybody(read_mpii(f, alone=False))),
@@ -214,6 +263,10 @@ SOUND: dict[str, Form] = {
     ),
     "tensorflow": Form(made(numpy_weights), lambda f: npy.read(f / "net.npy", trusted=True)),
     "settings": Form(made(settings), lambda f: read_config(f, RefineConfig), ("config.json",)),
+    "trained on": Form(made(trained_on), read_trained_on, ("trained_on.json",), ("checkpoints/1/state",)),
+    "metrics": Form(
+        made(metrics), lambda f: tuple(read_metrics(f / "metrics.jsonl", "miou")), (), ("metrics.jsonl",)
+    ),
     "skeleton": Form(made(skeleton), read_skeleton, ("skeleton.json",)),
     "bank": Form(made(skeleton) | {"bank.npz": bank()}, lambda f: read_bank(f, limb_frames=False)),
 }  # fmt: skip
@@ -232,6 +285,8 @@ def corpus() -> Iterator[tuple[str, str, Edit]]:
     yield from pictures()
     yield from numbers_of_joints()
     yield from banks()
+    yield from people_of_records()
+    yield from rows_of_metrics()
     yield from weights()
 
 
@@ -455,6 +510,56 @@ def torch_zip(pickled: bytes, compression: int = zipfile.ZIP_STORED) -> bytes:
         archive.writestr("net/data.pkl", pickled)
         archive.writestr("net/data/0", b"", zipfile.ZIP_STORED)
     return data.getvalue()
+
+
+def people_of_records() -> Iterator[tuple[str, str, Edit]]:
+    """Records as nobody's builder writes them, around the checks of ours."""
+
+    def written(**changes: Any) -> Edit:
+        def write(folder: Path) -> None:
+            shutil.rmtree(folder / "people")
+            record = array_record._record
+            with (
+                mock.patch.object(array_record, "_check"),
+                mock.patch.object(array_record, "_record", lambda person: {**record(person), **changes}),
+            ):
+                records(folder)
+
+        return write
+
+    lost = SOMEBODY.joints.copy()
+    lost[3] = np.nan
+    for what, changes in {
+        "no id": {"id": " "},
+        "an id that is no text": {"id": b"\xff\xfe"},
+        "an image of noise": {"image": b"noise"},
+        "a huge image": {"image": png(100_000, 100_000)},
+        "parts of noise": {"parts": b"noise"},
+        "parts of another size": {"parts": png(5, 5, rows=bytes(30))},
+        "unknown parts": {"parts": png(WIDTH, HEIGHT, rows=bytes([0, *[77] * WIDTH] * HEIGHT))},
+        "a joint nowhere": {"joints": lost},
+        "joints far away": {"joints": SOMEBODY.joints * np.float32(1e30)},
+        "no limb": {"visible": np.arange(16) == 0},
+    }.items():
+        yield "records", what, written(**changes)
+
+
+def rows_of_metrics() -> Iterator[tuple[str, str, Edit]]:
+    for what, line in {
+        "an empty row": "{}",
+        "a list": "[]",
+        "a number": "7",
+        "cut": '{"step": 2, "mi',
+        "nested": "[" * 100_000,
+        "a text as step": '{"step": "2", "miou": 0.5}',
+        "no score": '{"step": 2, "loss": 0.5}',
+        "a text as score": '{"step": 2, "miou": "high"}',
+        "10,000 digits": '{"step": ' + "9" * 10_000 + ', "miou": 0.5}',
+        "NUL": "\0\0\0",
+        "no UTF-8": b"\xff\xfe{}",
+    }.items():
+        row = line if isinstance(line, bytes) else line.encode()
+        yield "metrics", what, rewrite("metrics.jsonl", b'{"step": 1, "miou": 0.5}\n' + row + b"\n")
 
 
 def weights() -> Iterator[tuple[str, str, Edit]]:

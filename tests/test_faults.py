@@ -182,6 +182,14 @@ def test_without_a_good_checkpoint_nothing_is_begun_anew_or_moved(whole, tmp_pat
     assert files_of(folder) == before
 
 
+@pytest.mark.parametrize("garbage", ["[]", "7", "[" * 100_000, '{"metrics": 7}', '{"init_timestamp_nsecs": "x"}'])
+def test_a_checkpoint_that_says_garbage_about_itself_is_one_sentence(whole, tmp_path, garbage):
+    folder = shutil.copytree(whole[1], tmp_path / "run")
+    (folder / "checkpoints" / "8" / "_CHECKPOINT_METADATA").write_text(garbage)
+    with pytest.raises(ValueError, match=r"run/checkpoints: a checkpoint's _CHECKPOINT_METADATA is damaged \(.*away$"):
+        restored(folder)
+
+
 # --- Places that cannot be written to -------------------------------------------------------------
 
 

@@ -129,7 +129,9 @@ class Runner:
 
     def curve(self, score: Score) -> list[tuple[int, float]]:
         """(step, val mIoU) over the training of the network that was scored."""
-        return [(int(row["step"]), row["miou"]) for row in read_metrics(self._run(score.training) / "metrics.jsonl")]
+        return [
+            (int(row["step"]), row["miou"]) for row in read_metrics(self._run(score.training) / "metrics.jsonl", "miou")
+        ]
 
     def seconds(self) -> float:
         """What all trainings below the folder took together."""
@@ -191,7 +193,7 @@ class Runner:
         told = json.loads((self._run(training) / "time.json").read_text())
         score = Score(
             key=names.score, training=training, miou=found["miou"], iou=found["iou"],
-            val_miou=read_metrics(self._run(training) / "metrics.jsonl")[-1]["miou"],
+            val_miou=read_metrics(self._run(training) / "metrics.jsonl", "miou")[-1]["miou"],
             masks=counts[0], keypoints=counts[1], seconds=told["seconds"], device=told["device"],
         )  # fmt: skip
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -147,7 +147,9 @@ def _counts(splits: Splits) -> dict[str, int]:
 def _curves(title: str, folder: Path, prefix: str) -> Chart:
     runs = sorted(folder.glob(f"{prefix}*"))
     points = {
-        run.name.removeprefix(prefix): [(row["step"], row["miou"]) for row in read_metrics(run / "metrics.jsonl")]
+        run.name.removeprefix(prefix): [
+            (row["step"], row["miou"]) for row in read_metrics(run / "metrics.jsonl", "miou")
+        ]
         for run in runs
     }
     return Chart(f"{title}: validation mIoU", points)

@@ -35,7 +35,8 @@ class Checkpoints:
         losses: of the steps since the last measurement, as the checkpoint has them that was restored last.
 
     Raises:
-        ValueError: the folder holds a training with another config; the fields that differ are named.
+        ValueError: the folder holds a training with another config, the fields that differ are named; or what a
+            checkpoint says about itself cannot be read.
         OSError: the folder cannot be made or written to.
     """
 
@@ -63,7 +64,12 @@ class Checkpoints:
         options = ocp.CheckpointManagerOptions(
             preservation_policy=policy, create=not read_only, cleanup_tmp_directories=not read_only
         )
-        self._manager = ocp.CheckpointManager(self._root.absolute(), options=options)
+        try:  # it reads what every checkpoint says about itself
+            self._manager = ocp.CheckpointManager(self._root.absolute(), options=options)
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+            raise ValueError(
+                f"{self._root}: a checkpoint's _CHECKPOINT_METADATA is damaged ({_reason(error)}): move it away"
+            ) from None
 
     @property
     def _root(self) -> Path:

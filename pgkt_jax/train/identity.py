@@ -81,16 +81,15 @@ def check_people(folder: Path, people: Sequence[Person]) -> None:
     """Writes whom a run trains on to `folder`/trained_on.json, or holds them against whom the run there trained on.
 
     Raises:
-        ValueError: they differ; says who and in what.
+        ValueError: they differ, says who and in what; or the file is damaged.
     """
     path = folder / "trained_on.json"
     if hosts.is_first() and not (folder / "checkpoints").exists():
         path.unlink(missing_ok=True)  # of a run that never began
     wanted = _trained_on(people)
     if path.exists():
-        with checks.about(str(path)):
-            found = read_object(path)
-        if found.get("digest") == wanted["digest"]:
+        found = _read_trained_on(path)
+        if found["digest"] == wanted["digest"]:
             return
         _accept_or_refuse(path, "this folder's run has learnt from other people", _people_changes(found, wanted))
     if hosts.is_first():
@@ -100,9 +99,29 @@ def check_people(folder: Path, people: Sequence[Person]) -> None:
 
 
 def has_trained_on(folder: Path, people: Sequence[Person]) -> bool:
-    """Whether the run in `folder` trained on these people, in this order."""
+    """Whether the run in `folder` trained on these people, in this order.
+
+    Raises:
+        ValueError: the file that says it is damaged.
+    """
     path = folder / "trained_on.json"
-    return path.is_file() and read_object(path).get("digest") == people_digest(people)
+    return path.is_file() and _read_trained_on(path)["digest"] == people_digest(people)
+
+
+def _read_trained_on(path: Path) -> dict[str, Any]:
+    """What `_trained_on` gave a run; of version 0.1.0 `people` is their number."""
+    with checks.about(str(path)):
+        found = read_object(path)
+        with checks.about("digest"):
+            checks.text(found.get("digest"))
+        people = found.get("people")
+        if type(people) is not int and not (isinstance(people, list) and all(map(_is_told, people))):
+            raise ValueError("people: are not a list of an id and three digests each")
+        return found
+
+
+def _is_told(person: object) -> bool:
+    return isinstance(person, list) and len(person) == 4 and all(isinstance(value, str) for value in person)
 
 
 def _trained_on(people: Iterable[Person]) -> dict[str, Any]:
@@ -117,8 +136,8 @@ def _trained_on(people: Iterable[Person]) -> dict[str, Any]:
 
 def _people_changes(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
     """What has changed about the people, in words."""
-    if not isinstance(found.get("people"), list):  # of version 0.1.0: a number
-        return [f"{found.get('people')} people there, {len(wanted['people'])} here"]
+    if not isinstance(found["people"], list):  # of version 0.1.0: a number
+        return [f"{found['people']} people there, {len(wanted['people'])} here"]
     there, here = ({id: rest for id, *rest in told["people"]} for told in (found, wanted))
     both = [id for id in here if id in there]
     groups = {

@@ -3,9 +3,10 @@
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from pgkt_jax.data.files import write_atomically
+from pgkt_jax.data import checks, files
 from pgkt_jax.train import hosts
 
 
@@ -44,16 +45,38 @@ class MetricsFile:
         self._path = path
         kept = [row for row in read_metrics(path) if row["step"] <= step]
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, "".join(json.dumps(row) + "\n" for row in kept).encode())
+        files.write_atomically(path, "".join(json.dumps(row) + "\n" for row in kept).encode())
 
     def write(self, step: int, **values: float) -> None:
         with self._path.open("a") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
 
 
-def read_metrics(path: Path) -> list[dict[str, int | float]]:
-    """The rows of a metrics file; none if it is not there. A line cut short by a crash is left out."""
+def read_metrics(path: Path, *names: str) -> list[dict[str, int | float]]:
+    """The rows of a metrics file; none if it is not there. A line cut short by a crash is left out.
+
+    Args:
+        path: of the file.
+        names: of the numbers that every row must have besides its `step`.
+
+    Raises:
+        ValueError: the file cannot be read, or a line is no such row; names file, line and number.
+    """
     if not path.exists():
         return []
-    lines = path.read_text().split("\n")
-    return [json.loads(line) for line in lines[:-1] if line]
+    with checks.about(str(path)):
+        lines = files.read_text(path).split("\n")
+        return [_row(line, number, names) for number, line in enumerate(lines[:-1], start=1) if line]
+
+
+def _row(line: str, number: int, names: Sequence[str]) -> dict[str, int | float]:
+    with checks.about(f"line {number}"):
+        with checks.about("is not JSON"):
+            row = json.loads(line)
+        row = checks.object_or_none(row) or {}
+        if type(row.get("step")) is not int:
+            raise ValueError(f"step: is {row.get('step')!r}, not a whole number")
+        for name in names:
+            if type(row.get(name)) not in (int, float):
+                raise ValueError(f"{name}: is {row.get(name)!r}, not a number")
+        return row

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from pgkt_jax.data import checks, pictures
+from pgkt_jax.data import checks, files, pictures
 from pgkt_jax.data.person import LazyPeople, Person
 from pgkt_jax.skeleton import SKELETONS, Skeleton
 
@@ -56,17 +56,18 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type
                 if person.id in ids:
                     raise ValueError("id: is that of another person already")
                 ids.add(person.id)
-                self._check(person)
+                _check(person, self._skeleton)
                 yield row, _record(person)
 
-    def _check(self, person: Person) -> None:
-        """What the writer of people folders checks, too."""
-        labelled = person.label_map is not None
-        with checks.about("parts"):
-            if person.label_map is not None:
-                checks.check_label_map(person.label_map, person.image.shape[:2], self._skeleton)
-        with checks.about("joints"):
-            checks.rows_of_joints(person.joints, person.visible, self._skeleton, labelled=labelled)
+
+def _check(person: Person, skeleton: Skeleton) -> None:
+    """What the writer of people folders checks, too."""
+    labelled = person.label_map is not None
+    with checks.about("parts"):
+        if person.label_map is not None:
+            checks.check_label_map(person.label_map, person.image.shape[:2], skeleton)
+    with checks.about("joints"):
+        checks.rows_of_joints(person.joints, person.visible, skeleton, labelled=labelled)
 
 
 def _record(person: Person) -> dict[str, Any]:
@@ -115,10 +116,11 @@ class ArrayRecordPeople:
         folder = _find(Path(root))
         if folder is None:
             raise ValueError(f"{root} holds no ArrayRecord data set ({_INFO} is missing)")
+        _check_files(folder)
         with _readable(folder):
             self._builder = tfds.builder_from_directory(str(folder))
-        name = (self._builder.info.metadata or {}).get("skeleton")
-        if name not in SKELETONS:
+            name = dict(self._builder.info.metadata or {}).get("skeleton")
+        if not isinstance(name, str) or name not in SKELETONS:
             raise ValueError(f"{folder}: skeleton: is {name!r}; known are {', '.join(SKELETONS)}")
         self.skeleton = SKELETONS[name]
 
@@ -137,13 +139,25 @@ class ArrayRecordPeople:
             raise ValueError(f"there is nobody in a split {name!r}; the splits are: {', '.join(self.splits)}")
         with _readable(self._builder.data_dir):
             source = self._builder.as_data_source(name, decoders=_AS_BYTES)
+            count = len(source)
 
         def read(row: int) -> Person:
             with _readable(self._builder.data_dir):
                 record = source[row]
-            return _person(record)
+            with checks.about(f"{self._builder.data_dir}: split {name}, row {row}"):
+                return _person(record, self.skeleton)
 
-        return LazyPeople(range(len(source)), read)
+        return LazyPeople(range(count), read)
+
+
+def _check_files(folder: Path) -> None:
+    """TFDS would wait at a pipe and read a device without end."""
+    for path in sorted(folder.iterdir()):
+        with checks.about(str(path)):
+            if path.suffix == ".json":
+                files.read_bytes(path)
+            elif not files.is_there(path):
+                raise ValueError("is not a file")
 
 
 @contextlib.contextmanager
@@ -154,16 +168,32 @@ def _readable(folder: object) -> Iterator[None]:
         raise ValueError(f"{folder}: cannot be read as a data set of TFDS ({type(error).__name__})") from error
 
 
-def _person(record: Mapping[str, Any]) -> Person:
-    id = record["id"].decode()
+def _person(record: Mapping[str, Any], skeleton: Skeleton) -> Person:
+    if missing := {"id", "image", "labelled", "parts", "joints", "visible"} - record.keys():
+        raise ValueError(f"{', '.join(sorted(missing))}: is missing")
+    with checks.about("id"):
+        id = checks.text(_decoded(record["id"]))
     with checks.about(f"person {id!r}"):
-        return Person(
-            id=id,
-            image=pictures.decode_image(record["image"]),
-            joints=record["joints"],
-            visible=record["visible"],
-            label_map=pictures.decode_label_map(record["parts"]) if record["labelled"] else None,
-        )
+        with checks.about("image"):
+            image = pictures.decode_image(_bytes(record["image"]))
+        with checks.about("parts"):
+            label_map = pictures.decode_label_map(_bytes(record["parts"])) if record["labelled"] else None
+        person = Person(id, image, np.asarray(record["joints"]), np.asarray(record["visible"]), label_map)
+        _check(person, skeleton)
+        return person
+
+
+def _bytes(value: object) -> bytes:
+    if not isinstance(value, bytes):
+        raise ValueError(f"is a {type(value).__name__}, not bytes")
+    return value
+
+
+def _decoded(value: object) -> str:
+    try:
+        return _bytes(value).decode()
+    except UnicodeDecodeError:
+        raise ValueError("is not a UTF-8 text") from None
 
 
 def _find(root: Path) -> Path | None:
