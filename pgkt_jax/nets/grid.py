@@ -84,6 +84,20 @@ def interpolation(grid: Grid, count: int, scale: float, outputs: int) -> Float[n
     Linear, and antialiased where it shrinks.
     """
     places = scale * (grid.edge / grid.stride + np.arange(outputs) + 0.5) - grid.edge / grid.stride - 0.5
+    return _weights(places, count, reach=max(scale, 1))
+
+
+def flipped(x: Float[Array, "B h w C"], grid: Grid, width: int) -> Float[Array, "B h w C"]:
+    """Outputs on a mirrored image of `width` pixels, interpolated where those of the image itself lie."""
+    count = x.shape[2]
+    first = (width - 1 - 2 * grid.origin) / grid.stride
+    if first == count - 1:
+        return x[:, :, ::-1]
+    columns = jnp.asarray(_weights(first - np.arange(count), count, reach=1), x.dtype)
+    return jnp.einsum("jw,bhwc->bhjc", columns, x, precision=jax.lax.Precision.HIGHEST)
+
+
+def _weights(places: Float[np.ndarray, "H"], count: int, *, reach: float) -> Float[np.ndarray, "H h"]:
     places = np.clip(places, 0, count - 1)
-    weights = np.maximum(1 - np.abs(places[:, None] - np.arange(count)) / max(scale, 1), 0)
+    weights = np.maximum(1 - np.abs(places[:, None] - np.arange(count)) / reach, 0)
     return weights / weights.sum(1, keepdims=True)

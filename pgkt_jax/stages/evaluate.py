@@ -74,15 +74,17 @@ def both_ways(
     skeleton: Skeleton,
     *,
     mirror: bool,
+    flipped: Callable[[Float[Array, "B h w C"]], Float[Array, "B h w C"]] = lambda seen: seen[:, :, ::-1],
 ) -> Float[Array, "B h w C"]:
     """What a network says of boxes or, with `mirror`, the mean of that and of what it says of the mirrored boxes.
 
-    A left arm is a right one in the mirror: classes of one side change places on the way back.
+    A left arm is a right one in the mirror: classes of one side change places on the way back. `flipped` turns the
+    outputs of a mirrored image over.
     """
     seen = outputs(boxes)
     if not mirror:
         return seen
-    mirrored = outputs(boxes[:, jnp.array([2, 1, 0, 3])])[:, :, ::-1]
+    mirrored = flipped(outputs(boxes[:, jnp.array([2, 1, 0, 3])]))
     return (seen + mirrored_classes(mirrored, skeleton)) / 2
 
 

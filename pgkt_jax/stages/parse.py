@@ -17,7 +17,7 @@ from pgkt_jax.data.splits import Splits
 from pgkt_jax.nets.attention import AttentionToScale, Logits
 from pgkt_jax.nets.deeplab import DeepLab
 from pgkt_jax.nets.dense_crf import CRFS, mean_field
-from pgkt_jax.nets.grid import Grid, regridded
+from pgkt_jax.nets.grid import Grid, flipped, regridded
 from pgkt_jax.nets.parser import parser
 from pgkt_jax.nets.pretrained import check_weights, copy_weights, load_weights
 from pgkt_jax.skeleton import IGNORE, Skeleton
@@ -158,14 +158,14 @@ def parsed_outputs(
         look: (boxes, (H, W)) -> images of that size seen through the boxes, -1..1.
         boxes: of the network's aspect.
     """
-
     sizes = [(round(config.size[0] * scale), round(config.size[1] * scale)) for scale in config.test_scales]
 
     def outputs(boxes: Float[Array, "B 4"]) -> Float[Array, "B h w C"]:
         seen = [logits(look(boxes, size)) for size in sizes]
         return fused(seen, grid, sizes, onto=config.size, how=config.test_fusion)
 
-    seen = both_ways(outputs, boxes, skeleton, mirror=config.mirror_test)
+    turned_over = partial(flipped, grid=grid, width=config.size[1])
+    seen = both_ways(outputs, boxes, skeleton, mirror=config.mirror_test, flipped=turned_over)
     return seen, grid.box(boxes, seen.shape[1:3], config.size)
 
 
