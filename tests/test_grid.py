@@ -13,7 +13,7 @@ from pgkt_jax.data.batch import stack_people
 from pgkt_jax.data.puppets import draw_puppet
 from pgkt_jax.geometry import box_pixels, image_box
 from pgkt_jax.nets.attention import Logits
-from pgkt_jax.nets.grid import Grid, regridded
+from pgkt_jax.nets.grid import Grid, flipped, regridded
 from pgkt_jax.nets.layers import resize
 from pgkt_jax.skeleton import IGNORE, PASCAL_PERSON
 from pgkt_jax.stages.evaluate import score_people
@@ -80,6 +80,14 @@ class EveryEighthPixel(nnx.Module):
 
 def decoded(painted):
     return jnp.clip(jnp.rint((painted + 1) * 3.5), 0, 6).astype(jnp.uint8)
+
+
+@pytest.mark.parametrize(("grid", "width"), [(Grid(0, 8), 101), (Grid(0, 8), 97), (Grid.of_cells(2), 32)])
+def test_what_is_said_of_a_mirrored_image_is_laid_where_it_was_said(grid, width):
+    places = grid.origin + grid.stride * np.arange(grid.covering((1, width))[1], dtype=np.float32)
+    seen_mirrored = jnp.asarray(width - 1 - places)[None, None, :, None]
+    found = np.asarray(flipped(seen_mirrored, grid, width))[0, 0, :, 0]
+    np.testing.assert_allclose(found[1:-1], places[1:-1], rtol=1e-5)
 
 
 def painted(rows, size):
