@@ -270,8 +270,7 @@ def train_parsing(
     splits.need("val")
     check_batch(config.batch, "parse.batch", parts=config.accumulate)
     check_profile(profile, config.steps, "parse")
-    with hosts.first_ahead("check people"):
-        check_people(folder, people)
+    hosts.first_alone(f"{folder}: its people", lambda: check_people(folder, people))
     skeleton = splits.skeleton
     if hosts.is_first():
         save_skeleton(folder, skeleton)

@@ -209,8 +209,7 @@ def train_refinement(
     labelled, skeleton = splits.labelled, splits.skeleton
     splits.need("val")
     check_refinement(config, labelled, profile=profile)
-    with hosts.first_ahead("check people"):
-        check_people(folder, labelled)
+    hosts.first_alone(f"{folder}: its people", lambda: check_people(folder, labelled))
     bank = bank_of(labelled, skeleton)
     if hosts.is_first():
         save_bank(folder, bank)

@@ -5,12 +5,11 @@ synthesis, is shared out by people: every process labels its own on its own devi
 A single process is the case of one: nothing here does anything then.
 """
 
-import contextlib
 import hashlib
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -91,16 +90,20 @@ def wait(where: str) -> None:
         multihost_utils.sync_global_devices(where)
 
 
-@contextlib.contextmanager
-def first_ahead(where: str) -> Iterator[None]:
-    """The body runs on the first process, and then on all others, who find what it wrote."""
-    if not is_first():
-        wait(where)
-    try:
-        yield
-    finally:
-        if is_first():
-            wait(where)
+def first_alone(what: str, act: Callable[[], None]) -> None:
+    """The first process does something, and all others wait for it; where it fails, all of them end.
+
+    Raises:
+        ValueError, OSError: those of `act`; on the other processes a ValueError that sends for the first one's.
+    """
+    fault: Exception | None = None
+    if is_first():
+        try:
+            act()
+        except (ValueError, OSError) as error:
+            fault = error
+    if anyone(fault is not None):
+        raise fault or ValueError(f"{what}: process 0 says what is wrong")
 
 
 def share(people: Sequence[T]) -> Sequence[T]:
