@@ -2,8 +2,8 @@
 
     bash launch/quickstart.sh --data PEOPLE_FOLDER --labels 25
 
-PEOPLE_FOLDER is any folder as docs/your_data.md says. The figures are of street_people, with 25 masks: two CPU cores,
-38 minutes with installing (then with half as many steps of refinement), for 658 people to train on and 178 to score.
+Hardware: two CPU cores. The figures are of street_people with 25 masks, 658 people to train on and 178 to score: 38
+minutes with installing, then with half as many steps of refinement.
 Expect, of seeds 0, 1 and 2 (`pgkt tables figure5 options labels --labels 25 --scale cpu`), a mIoU on test (on val) of
 .764, .764, .762 (.762, .761, .762) refined with the part-level prior, .641, .633, .627 (.624, .607, .614) parsing full,
 .708, .710, .709 (.719, .718, .721) semi, and .741, .745, .742 (.758, .754, .752) with all labels.
