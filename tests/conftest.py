@@ -15,8 +15,7 @@ from jax.experimental.compilation_cache.compilation_cache import reset_cache
 from jaxtyping import install_import_hook
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
-# An int is a float, as PEP 484 has it.
-install_import_hook("pgkt_jax", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
+install_import_hook("pgkt_jax", "type_checks.checked")
 
 
 @pytest.fixture(scope="module")
