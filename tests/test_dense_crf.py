@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from pgkt_jax.data.puppets import draw_puppet
-from pgkt_jax.nets.dense_crf import CRF, CRFS, filtered, lattice, mean_field
-from pgkt_jax.nets.parser import BACKBONES
+from pgkt_jax.nets.dense_crf import CRF, crf_of, filtered, lattice, mean_field
 
 HEIGHT, WIDTH = 48, 32
 CHOSEN = CRF(similar_pixels=20.0, similar_colors=12.0)
@@ -97,14 +96,15 @@ def test_without_weights_nothing_changes(case):
 
 @pytest.mark.parametrize(
     ("backbone", "near", "similar"),
-    [("resnet101", (3, 1), (4, 67, 3)), ("vgg", (2, 2), (4, 65, 3)), ("vgg-v1", (3, 3), (4, 121, 5))],
+    [
+        ("resnet101", (3, 1), (4, 67, 3)),
+        ("vgg", (2, 2), (4, 65, 3)),
+        ("vgg-v1", (3, 3), (4, 121, 5)),
+        ("new", (3, 3), (4, 121, 5)),
+    ],
 )
 def test_every_deeplab_has_the_kernels_that_it_was_published_with(backbone, near, similar):
-    crf = CRFS[backbone]
+    crf = crf_of(backbone)
     assert (crf.near_weight, crf.near_pixels) == near
     assert (crf.similar_weight, crf.similar_pixels, crf.similar_colors) == similar
     assert crf.rounds == 10
-
-
-def test_there_are_kernels_for_every_backbone():
-    assert set(CRFS) == set(BACKBONES)

@@ -97,13 +97,11 @@ def painted(rows, size):
     return dataclasses.replace(people, images=np.rint(classes * (255 / 7)).astype(np.uint8)[..., None].repeat(3, -1))
 
 
-@pytest.mark.parametrize(
-    ("size", "scales", "mirror"),
-    [((160, 96), (1.0,), False), ((160, 96), (1.0, 0.75), False), ((160, 101), (1.0,), True)],
-)
-def test_labels_through_a_grid_and_back_come_as_near_as_its_stride_allows(size, scales, mirror):
+@pytest.mark.parametrize("scales", [(1.0,), (1.0, 0.75)])
+def test_labels_through_a_grid_and_back_come_as_near_as_its_stride_allows(scales):
     """.76 and .78 mIoU; half a stride aside it would be .58 and .56."""
-    config = ParseConfig(size=size, test_scales=scales, test_fusion="mean", mirror_test=mirror)
+    size = (160, 96)
+    config = ParseConfig(size=size, test_scales=scales, test_fusion="mean")
     people = painted(range(4), size)
     state = TrainState.create(EveryEighthPixel(), sgd(0, drops=()), 0)
     labels = jax.jit(lambda people: parsed_labels(config, PASCAL_PERSON, state, people))(people)

@@ -146,7 +146,10 @@ def test_a_run_of_two_processes_goes_on_in_one(ran, tmp_path):
     shutil.copytree(ran.folders[1] / "until-stopped", tmp_path / "stopped")
     steps = max(int(path.name) for path in (tmp_path / "stopped" / "checkpoints").iterdir() if path.name.isdecimal())
     data = Resident(stack_people(hosts_worker.PEOPLE, hosts_worker.CANVAS), hosts_worker.BATCH, 3)
-    ours, expected = (hosts_worker.train(tmp_path / run, data, steps + 8) for run in ("stopped", "whole"))
+    scored = []
+    ours = hosts_worker.train(tmp_path / "stopped", data, steps + 8, lambda state: scored.append(int(state.step)))
+    assert min(scored) > steps, "it has not begun anew"
+    expected = hosts_worker.train(tmp_path / "whole", data, steps + 8)
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4), ours.params, expected.params)
     losses = [[row["loss"] for row in read_metrics(tmp_path / run / "metrics.jsonl")] for run in ("stopped", "whole")]
     np.testing.assert_allclose(*losses, rtol=1e-4)

@@ -25,7 +25,7 @@ from pgkt_jax.data.person import Person
 from pgkt_jax.data.pictures import decode_label_map, encode_indexed_png, encode_png
 from pgkt_jax.data.puppets import draw_puppet
 from pgkt_jax.data.readers.poses import Pose
-from pgkt_jax.nets.dense_crf import CRF, CRFS
+from pgkt_jax.nets.dense_crf import CRF, PUBLISHED
 from pgkt_jax.nets.unet import UNet
 from pgkt_jax.prior import PoseBank
 from pgkt_jax.skeleton import PASCAL_PERSON
@@ -119,7 +119,7 @@ def test_the_parser_sharpens_labels_by_a_dense_crf_as_the_stage_does(run, parser
 
 
 def test_the_dense_crf_is_the_backbones(run, parser, monkeypatch):
-    monkeypatch.setitem(CRFS, PARSE.backbone, CRF(near_weight=0.0, similar_weight=0.0))  # changes no label
+    monkeypatch.setitem(PUBLISHED, PARSE.backbone, CRF(near_weight=0.0, similar_weight=0.0))  # changes no label
     config = dataclasses.replace(PARSE, crf=True)
     people = stack_people(PEOPLE[:1], (64, 128))
     (stage,) = own_sizes(jax.jit(lambda *given: parsed_labels(config, PASCAL_PERSON, *given))(run.parse, people))

@@ -20,7 +20,7 @@ class CRF:
     """Weights and widths of the two kernels; the defaults are those of DeepLab-LargeFOV (v1).
 
     Chen et al., "Semantic Image Segmentation with Deep Convolutional Nets and Fully Connected CRFs" (ICLR 2015),
-    section 4.1, searched them on PASCAL VOC's val. Those of other networks are in `CRFS`.
+    section 4.1, searched them on PASCAL VOC's val. Those of other networks: `crf_of`.
 
     Attributes:
         near_weight, near_pixels: of the kernel of distances alone; its standard deviation in pixels.
@@ -40,16 +40,15 @@ class CRF:
 _VGG_V2 = CRF(near_weight=2.0, near_pixels=2.0, similar_pixels=65.0, similar_colors=3.0)
 _RESNET = CRF(near_weight=3.0, near_pixels=1.0, similar_pixels=67.0, similar_colors=3.0)
 
-CRFS = {
-    "small": CRF(),
-    "vgg": _VGG_V2,
-    "vgg-v1": CRF(),
-    "resnet101": _RESNET,
-    "resnet101-torchvision": _RESNET,
-    "convnext": CRF(),
-}
-"""By a parsing network's backbone: DeepLab-LargeFOV's (v1), and those that DeepLabv2 was released with for VGG-16 and
-ResNet-101. Nobody searched any for `small` and `convnext`, which take LargeFOV's."""
+PUBLISHED = {"vgg": _VGG_V2, "resnet101": _RESNET, "resnet101-torchvision": _RESNET}
+
+
+def crf_of(backbone: str) -> CRF:
+    """The kernels for a parsing network of this backbone: those that DeepLabv2 was released with, or LargeFOV's (v1).
+
+    LargeFOV's stand for whatever nobody has searched any for, such as `small` and `convnext`.
+    """
+    return PUBLISHED.get(backbone, CRF())
 
 
 def mean_field(

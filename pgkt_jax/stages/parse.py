@@ -16,7 +16,7 @@ from pgkt_jax.data.person import Person
 from pgkt_jax.data.splits import Splits
 from pgkt_jax.nets.attention import AttentionToScale, Logits
 from pgkt_jax.nets.deeplab import DeepLab
-from pgkt_jax.nets.dense_crf import CRFS, mean_field
+from pgkt_jax.nets.dense_crf import crf_of, mean_field
 from pgkt_jax.nets.grid import Grid, flipped, regridded
 from pgkt_jax.nets.parser import parser
 from pgkt_jax.nets.pretrained import check_weights, copy_weights, load_weights
@@ -181,7 +181,7 @@ def parsed_labels(config: ParseConfig, skeleton: Skeleton, state: TrainState, pe
     seen = parsed_outputs(config, skeleton, network.grid, lambda images: network(images).fused, look, boxes)
     logits = on_canvas(*seen, people.images.shape[1:3])
     if config.crf:
-        crf = CRFS[config.backbone]
+        crf = crf_of(config.backbone)
         logits = jax.lax.map(lambda row: mean_field(*row, crf=crf), (logits, people.images, people.sizes))
     return jax.vmap(partial(decided, masks=False))(logits)
 

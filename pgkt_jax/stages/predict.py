@@ -28,7 +28,7 @@ from pgkt_jax.data.person import Person
 from pgkt_jax.data.sources import reduced
 from pgkt_jax.nets.attention import AttentionToScale
 from pgkt_jax.nets.deeplab import DeepLab
-from pgkt_jax.nets.dense_crf import CRF, CRFS, mean_field
+from pgkt_jax.nets.dense_crf import CRF, crf_of, mean_field
 from pgkt_jax.nets.unet import UNet
 from pgkt_jax.prior import PoseBank
 from pgkt_jax.skeleton import Skeleton
@@ -219,7 +219,7 @@ class Parser:
         # No joints are looked at; the record wants some.
         joints, visible = np.zeros((self.skeleton.num_joints, 2), np.float32), np.zeros(self.skeleton.num_joints, bool)
         people = (Person("image", image, joints, visible) for image in images)
-        crf = CRFS[self.config.backbone] if self.config.crf else None
+        crf = crf_of(self.config.backbone) if self.config.crf else None
         return _predictions(people, outputs, self.batch, masks=False, crf=crf, probabilities=probabilities)
 
 
