@@ -210,6 +210,19 @@ def test_splits_that_cannot_train_are_refused_in_one_sentence(source, labels, me
     assert "\n" not in str(error.value)
 
 
+def test_streamed_people_are_not_looked_at_before_they_are_used():
+    class Unread(list):
+        def __getitem__(self, row):
+            assert isinstance(row, slice), "somebody was read"
+            return Unread(super().__getitem__(row))
+
+    source = everybody(train=Unread(PEOPLE[2:6]), poses=Unread(PEOPLE[6:8]))
+    splits = read_splits(source, labels=3, streamed=True)
+    assert (len(splits.labelled), len(splits.keypoints_only)) == (3, 3)
+    with pytest.raises(AssertionError, match="somebody was read"):
+        splits.labelled[0]
+
+
 def test_without_split_poses_the_rest_of_train_has_keypoints_only():
     source = everybody()
     del source.people["poses"]

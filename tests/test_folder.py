@@ -331,6 +331,28 @@ def test_a_long_list_is_printed_in_part_and_survives_pickling(tmp_path):
     assert len(str(again).splitlines()) == 52
 
 
+def test_processes_share_out_the_pictures_and_each_reads_all_of_people_json(tmp_path):
+    with PeopleWriter(tmp_path, PASCAL_PERSON) as writer:
+        for i in range(5):
+            writer.add(make_person(f"p{i}", seed=i), split="train")
+    for name in ("p1", "p4"):
+        next(tmp_path.glob(f"parts/{name}.*")).write_bytes(b"no picture")
+    found = [_problems_or_none(tmp_path, (i, 3)) for i in range(3)]
+    assert found[0] is None
+    assert len(found[1]) == 2, "both are in the share of process 1"
+    assert found[2] is None
+    edit(tmp_path, split=5)
+    assert all("people[0]" in _problems_or_none(tmp_path, (i, 3))[0] for i in range(3))
+
+
+def _problems_or_none(root, share):
+    try:
+        read_people_folder(root, share=share)
+    except PeopleError as error:
+        return error.problems
+    return None
+
+
 # --- the writer -----------------------------------------------------------------------------------------
 
 

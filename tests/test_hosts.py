@@ -23,6 +23,8 @@ from pgkt_jax.data.batch import stack_people
 from pgkt_jax.data.folder import read_people_folder
 from pgkt_jax.data.order import batch_rows
 from pgkt_jax.data.pictures import encode_png
+from pgkt_jax.data.writer import PeopleWriter
+from pgkt_jax.skeleton import PASCAL_PERSON
 from pgkt_jax.train import hosts
 from pgkt_jax.train.events import EventFile, crc32c
 from pgkt_jax.train.log import read_metrics
@@ -30,6 +32,15 @@ from pgkt_jax.train.loop import Resident
 from pgkt_jax.train.watch import Watch
 
 ROOT = Path(__file__).parents[1]
+CONFIG = """
+from pgkt_jax.config import Config, RefineConfig, ParseConfig
+CONFIG = Config(
+    refine=RefineConfig(
+        size=(32, 24), k=1, n=2, depth=2, width=4, dropout_blocks=1, loss="cross-entropy", batch=8, steps=20, every=1
+    ),
+    parse=ParseConfig(size=(32, 24), width=8, attention_width=8, scales=(1.0,), batch=8, steps=20, every=1),
+)
+"""
 STAGES = ("resident", "streamed")
 WORKER = [sys.executable, "tests/hosts_worker.py"]
 
@@ -163,6 +174,22 @@ def test_a_process_that_is_killed_ends_the_job(ran):
     assert by_us or by_jax, ran.output
 
 
+def test_a_picture_that_one_process_finds_broken_ends_both_in_a_sentence(tmp_path):
+    people, config = tmp_path / "people", tmp_path / "tiny.py"
+    config.write_text(CONFIG)
+    with PeopleWriter(people, PASCAL_PERSON) as writer:
+        for person in hosts_worker.PEOPLE[:5]:
+            writer.add(person, split="train")
+    (people / "parts" / "3.png").write_bytes(b"no picture")
+    command = ["-m", "pgkt_jax.cli", "parse", str(config), "--data.people", str(people), "--data.streamed"]
+    processes = start(2, 1, [sys.executable, *command, "--out", str(tmp_path / "out")])
+    first, second = (process.communicate(timeout=60)[0].strip() for process in processes)
+    assert [process.returncode for process in processes] == [2, 2]
+    assert first.splitlines()[-1] == f"pgkt parse: {people}: another process says what is wrong"
+    assert "person '3' (people[3]): parts: parts/3.png" in second
+    assert not (tmp_path / "out" / "parse-full").exists()
+
+
 @pytest.mark.slow  # waits for the heartbeat
 @pytest.mark.parametrize(("victim", "kill"), [(0, signal.SIGKILL), (1, signal.SIGSTOP)])
 def test_a_lost_coordinator_and_a_process_that_hangs_end_the_job_within_a_minute(tmp_path, victim, kill):
@@ -170,17 +197,6 @@ def test_a_lost_coordinator_and_a_process_that_hangs_end_the_job_within_a_minute
     status, _, seconds = end_of_the_other(tmp_path, processes, victim, kill)
     assert status != 0
     assert seconds < 60
-
-
-CONFIG = """
-from pgkt_jax.config import Config, RefineConfig, ParseConfig
-CONFIG = Config(
-    refine=RefineConfig(
-        size=(32, 24), k=1, n=2, depth=2, width=4, dropout_blocks=1, loss="cross-entropy", batch=8, steps=20, every=1
-    ),
-    parse=ParseConfig(size=(32, 24), width=8, attention_width=8, scales=(1.0,), batch=8, steps=20, every=1),
-)
-"""
 
 
 @pytest.mark.slow

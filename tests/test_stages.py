@@ -27,7 +27,7 @@ from pgkt_jax.nets.grid import Grid
 from pgkt_jax.prior import nearest_poses
 from pgkt_jax.skeleton import PASCAL_PERSON
 from pgkt_jax.stages import parse, quickstart, refine
-from pgkt_jax.stages.refine import network_input, refine_step, refinement_network, train_refinement
+from pgkt_jax.stages.refine import bank_of, network_input, refine_step, refinement_network, train_refinement
 from pgkt_jax.stages.synthesize import SPLIT, digest, parts_of_classes, synthesize
 from pgkt_jax.train.state import TrainState
 
@@ -260,6 +260,22 @@ def test_streamed_people_train_the_same_network(run, tmp_path):
     found = parse.train_parsing(run.config.parse, streamed.labelled, streamed, tmp_path / "streamed")
     known = parse.train_parsing(run.config.parse, run.splits.labelled, run.splits, run.folder / "parse-full")
     jax.tree.map(partial(np.testing.assert_allclose, atol=1e-4), found.params, known.params)
+
+
+def test_streamed_people_without_a_mask_are_refused_before_anything_is_written(run, tmp_path):
+    streamed = read_splits(open_people(run.config.data.people), labels=LABELS, streamed=True)
+    someone = streamed.keypoints_only[0]
+    for people in ([*run.splits.labelled, someone], [someone]):
+        with pytest.raises(ValueError, match=rf"person {someone.id}: parts: a person to train on needs a label map"):
+            parse.train_parsing(run.config.parse, people, streamed, tmp_path)
+    with pytest.raises(ValueError, match=rf"person {someone.id}: parts: a person of a pose bank needs a label map"):
+        bank_of([*run.splits.labelled, someone], PASCAL_PERSON)
+    assert not any(tmp_path.iterdir())
+
+
+def test_the_bank_of_a_training_is_that_of_its_people_bit_by_bit(run, refiner):
+    _, bank = refiner
+    jax.tree.map(np.testing.assert_array_equal, bank, bank_of(run.splits.labelled, PASCAL_PERSON))
 
 
 def test_other_people_in_a_finished_folder_are_refused_and_nothing_is_lost(run):

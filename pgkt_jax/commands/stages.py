@@ -6,13 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pgkt_jax.config import Config
-from pgkt_jax.data.folder import read_people_folder
 from pgkt_jax.data.person import joined
-from pgkt_jax.data.sources import splits_of
 from pgkt_jax.data.splits import Splits
 from pgkt_jax.report.table import format_table
 from pgkt_jax.stages.chain import Parsed, Refined, parsed, refined, synthesized
 from pgkt_jax.stages.evaluate import score_people, stack_share, write_results
+from pgkt_jax.stages.feed import people_folder, people_of_run
 from pgkt_jax.stages.parse import trained_parser
 from pgkt_jax.stages.priors import KS, prior_labels, stick_labels
 from pgkt_jax.stages.quickstart import quickstart
@@ -33,7 +32,7 @@ def run_quickstart(config: Config, folder: Path) -> None:
 
 def run_priors(config: Config, folder: Path) -> None:
     """IoU of priors without any network on split test: sticks, and part-level priors of 1, 3, 5 and 7 people"""
-    splits = splits_of(config.data)
+    splits = people_of_run(config.data)
     splits.need("test")
     if len(splits.labelled) < max(KS):
         raise ValueError(f"priors of {max(KS)} people want as many labelled people, not {len(splits.labelled)}")
@@ -49,21 +48,21 @@ def run_priors(config: Config, folder: Path) -> None:
 
 def run_refine(config: Config, folder: Path) -> None:
     """train the refinement network (--refine.prior part-level | skeleton | none)"""
-    _refined(config, splits_of(config.data), folder)
+    _refined(config, people_of_run(config.data), folder)
 
 
 def run_synthesize(config: Config, folder: Path) -> None:
     """part labels for people with keypoints only, by the folder's refinement network (trained first if need be)"""
-    splits = splits_of(config.data)
+    splits = people_of_run(config.data)
     splits.need("keypoints_only")
     synthesized(_refined(config, splits, folder), splits, folder / SPLIT)
 
 
 def run_parse(config: Config, folder: Path) -> None:
     """train the parsing network on masks and, where `synthesize` has left them, synthesised labels"""
-    splits = splits_of(config.data)
+    splits = people_of_run(config.data)
     synthesised = folder / SPLIT
-    extra = read_people_folder(synthesised).split(SPLIT) if synthesised.exists() else []
+    extra = people_folder(synthesised).split(SPLIT) if synthesised.exists() else []
     name = "semi" if len(extra) else "full"
     people = joined(splits.labelled, extra)
     run = folder / f"parse-{name}"
@@ -72,7 +71,7 @@ def run_parse(config: Config, folder: Path) -> None:
 
 def run_evaluate(config: Config, folder: Path) -> None:
     """IoU of the folder's parsing network on split test, at each image's own size"""
-    splits = splits_of(config.data)
+    splits = people_of_run(config.data)
     splits.need("test")
     run = next((run for run in (folder / "parse-semi", folder / "parse-full") if run.exists()), None)
     if run is None:

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -120,7 +120,9 @@ class PeopleFolder:
         return LazyPeople([entry for entry in self.entries if entry.split == name], Entry.read)
 
 
-def read_people_folder(root: str | Path, *, skeleton: Skeleton | None = None) -> PeopleFolder:
+def read_people_folder(
+    root: str | Path, *, skeleton: Skeleton | None = None, share: tuple[int, int] = (0, 1)
+) -> PeopleFolder:
     """Check a whole people folder and give its people.
 
     Label maps are decoded to see their ids; of images only the size is read and that the file is complete.
@@ -128,6 +130,7 @@ def read_people_folder(root: str | Path, *, skeleton: Skeleton | None = None) ->
     Args:
         root: the folder that holds people.json.
         skeleton: needed where people.json names a skeleton that this package does not know.
+        share: (i, n): look at the pictures of every n-th person from the i-th on; others look at the rest.
 
     Raises:
         PeopleError: with all problems at once. Where people.json itself cannot be read, or its skeleton is
@@ -136,7 +139,8 @@ def read_people_folder(root: str | Path, *, skeleton: Skeleton | None = None) ->
     root = Path(root)
     records, skeleton = _read_document(root, skeleton)
     with ThreadPoolExecutor() as pool:
-        readings = list(pool.map(lambda record: _Reading(root, skeleton, record), records))
+        mine = [row % share[1] == share[0] for row in range(len(records))]
+        readings = list(pool.map(partial(_Reading, root, skeleton), records, mine))
     problems: list[str] = []
     first: dict[str, int] = {}
     for row, reading in enumerate(readings):
@@ -154,7 +158,7 @@ def read_people_folder(root: str | Path, *, skeleton: Skeleton | None = None) ->
 class _Reading:
     """What one record of people.json says, and every problem that it has ("field: problem")."""
 
-    def __init__(self, root: Path, skeleton: Skeleton, record: object) -> None:
+    def __init__(self, root: Path, skeleton: Skeleton, record: object, look: bool) -> None:
         self.problems: list[str] = []
         self.id: str | None = None
         if not isinstance(record, dict):
@@ -163,8 +167,10 @@ class _Reading:
         self._record = record
         self.id = self._field("id", checks.text)
         self.split = self._field("split", checks.text)
-        self.image = self._field("image", lambda name: _read_picture(root, name, pictures.picture_size))
-        self.parts = self._field("parts", lambda name: self._read_parts(root, name, skeleton))
+        self.image = self._field("image", lambda name: _path(root, name))
+        self.parts = self._field("parts", lambda name: None if name is None else _path(root, name))
+        if look:
+            self._look_at_pictures(skeleton)
         labelled = record.get("parts") is not None
         self.joints = self._field("joints", lambda rows: checks.joints_of_rows(rows, skeleton, labelled=labelled))
         self.provenance = self._field("provenance", checks.object_or_none) if "provenance" in record else None
@@ -176,7 +182,7 @@ class _Reading:
         assert self.image is not None
         assert self.joints is not None
         joints, visible = self.joints
-        return Entry(self.id, self.split, self.image[0], self.parts, joints, visible, self.provenance)
+        return Entry(self.id, self.split, self.image, self.parts, joints, visible, self.provenance)
 
     def _field(self, name: str, read: Callable[[Any], T]) -> T | None:
         if name not in self._record:
@@ -188,13 +194,16 @@ class _Reading:
             self.problems.append(f"{name}: {error}")
             return None
 
-    def _read_parts(self, root: Path, name: object, skeleton: Skeleton) -> Path | None:
-        if name is None:
-            return None
-        path, label_map = _read_picture(root, name, pictures.decode_label_map)
-        with checks.about(str(name)):
-            checks.check_label_map(label_map, self.image and self.image[1], skeleton)
-        return path
+    def _look_at_pictures(self, skeleton: Skeleton) -> None:
+        image, parts, size = self.image, self.parts, None
+        if image is not None:
+            size = self._field("image", lambda name: _looked_at(image, name, pictures.picture_size))
+
+        def check(data: bytes) -> None:
+            checks.check_label_map(pictures.decode_label_map(data), size, skeleton)
+
+        if parts is not None:
+            self._field("parts", lambda name: _looked_at(parts, name, check))
 
 
 def _read_document(root: Path, skeleton: Skeleton | None) -> tuple[list[object], Skeleton]:
@@ -228,7 +237,15 @@ def _read_json(root: Path) -> dict[str, Any]:
         raise PeopleError(root, [str(error)]) from None
 
 
-def _read_picture(root: Path, name: object, read: Callable[[bytes], T]) -> tuple[Path, T]:
-    with checks.about(name if isinstance(name, str) and name.isprintable() else reprlib.repr(name)):
-        path = files.inside(root, name)
-        return path, read(files.read_bytes(path))
+def _path(root: Path, name: object) -> Path:
+    with checks.about(_shown(name)):
+        return files.inside(root, name)
+
+
+def _looked_at(path: Path, name: object, look: Callable[[bytes], T]) -> T:
+    with checks.about(_shown(name)):
+        return look(files.read_bytes(path))
+
+
+def _shown(name: object) -> str:
+    return name if isinstance(name, str) and name.isprintable() else reprlib.repr(name)

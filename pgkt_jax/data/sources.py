@@ -17,8 +17,12 @@ from pgkt_jax.data.splits import Source, Splits
 from pgkt_jax.skeleton import Skeleton
 
 
-def open_people(data: str) -> Source:
+def open_people(data: str, *, share: tuple[int, int] = (0, 1)) -> Source:
     """Opens `puppets` or `puppet_animals` (drawn), a people folder, checked whole, or what `pgkt build-data` wrote.
+
+    Args:
+        data: which of them.
+        share: of a folder's pictures, those to check: see `read_people_folder`.
 
     Raises:
         ValueError: the folder has problems; all of them are named.
@@ -30,7 +34,7 @@ def open_people(data: str) -> Source:
         from pgkt_jax.data.builders.array_record import ArrayRecordPeople  # TFDS: only where its files are
 
         return ArrayRecordPeople(root)
-    return read_people_folder(root)
+    return read_people_folder(root, share=share)
 
 
 @dataclass(frozen=True)
@@ -52,16 +56,18 @@ class Few:
         return self.source.split(name)[: self.most]
 
 
-def splits_of(config: DataConfig, *, most: int | None = None) -> Splits:
+def splits_of(config: DataConfig, *, most: int | None = None, share: tuple[int, int] = (0, 1)) -> Splits:
     """The people that a run is set to; raises as `open_people` and `read_splits`.
 
     Args:
         config: says whose.
         most: of every split of every data set, take the first so many at most.
+        share: see `open_people`.
     """
 
     def opened(data: str) -> Source:
-        return open_people(data) if most is None else Few(open_people(data), most)
+        source = open_people(data, share=share)
+        return source if most is None else Few(source, most)
 
     source = opened(config.people)
     more = [(data, opened(data)) for data in config.poses]
@@ -100,8 +106,8 @@ def read_splits(
     To those known by keypoints only come `more_poses`, people of other data sets.
 
     Images whose longer side exceeds `max_side` pixels are reduced with their joints and label maps. With `streamed`,
-    the people to train on are not kept in memory but read a batch at a time, on canvases of `max_side` squared. With
-    `all_visible` every joint counts as visible.
+    the people to train on are not kept in memory but read a batch at a time, on canvases of `max_side` squared; here
+    nobody looks at them, and whoever uses them says who lacks a mask. With `all_visible` every joint counts as visible.
 
     Raises:
         ValueError: split train is missing or empty, `labels` exceeds train, or a person who must have a mask has none.
@@ -123,10 +129,10 @@ def read_splits(
     if not 1 <= labels <= len(train):
         raise ValueError(f"labels = {labels}: split train has {len(train)} people, choose 1 to {len(train)}")
     labelled, hidden = train[:labels], joined(train[labels:], poses)
-    for split, people in (("train", labelled), ("val", val), ("test", test)):
+    for split, people in (("train", [] if streamed else labelled), ("val", val), ("test", test)):
         for person in people:
             if person.label_map is None:
-                raise ValueError(f"people.json: person {person.id}: parts: a person of split {split} needs a label map")
+                raise ValueError(f"person {person.id}: parts: a person of split {split} needs a label map")
     keypoints_only = changed(hidden, lambda person: replace(person, label_map=None))
     canvas = (max_side, max_side) if streamed else canvas_of([*labelled, *hidden, *val, *test])
     return Splits(source.skeleton, labelled, keypoints_only, hidden, val, test, canvas, streamed)

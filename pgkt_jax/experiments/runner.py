@@ -25,12 +25,12 @@ from pgkt_jax.data import checks
 from pgkt_jax.data.batch import stack_people
 from pgkt_jax.data.files import write_atomically
 from pgkt_jax.data.person import LazyPeople, Person, joined
-from pgkt_jax.data.sources import splits_of
 from pgkt_jax.data.splits import Splits
 from pgkt_jax.experiments.noise import noisy
 from pgkt_jax.experiments.trial import Trial, masks_alone
 from pgkt_jax.stages.chain import Parsed, Refined, check_run, parsed, refined, synthesized
 from pgkt_jax.stages.evaluate import score_people
+from pgkt_jax.stages.feed import people_of_run
 from pgkt_jax.stages.gallery import shown_rows
 from pgkt_jax.stages.parse import PARSERS, check_start
 from pgkt_jax.train.identity import accepting_changes, check_config, content_digest, people_digest
@@ -81,13 +81,13 @@ class Runner:
 
     Args:
         folder: gets `runs/`, a folder a training, and `scores/`.
-        most: see `splits_of`.
+        most: see `people_of_run`.
         weights: a file to start from, by the name of a parsing network's backbone; see `SAME_PARAMETERS`.
     """
 
     def __init__(self, folder: Path, *, most: int | None = None, weights: Mapping[str, str] | None = None):
         self.folder, self._weights = folder, weights or {}
-        self.people = lru_cache(maxsize=2)(partial(splits_of, most=most))  # the last ones: they can be large
+        self.people = lru_cache(maxsize=2)(partial(people_of_run, most=most))  # the last ones: they can be large
         self._digest = lru_cache(maxsize=None)(self._digest_of)
         self._weights_digest = lru_cache(maxsize=None)(_weights_digest)
         self._refined = lru_cache(maxsize=1)(self._trained_refiner)
@@ -96,7 +96,7 @@ class Runner:
         """Opens the data of all trials and says what would fail later.
 
         Raises:
-            ValueError: as `splits_of` and `check_run`; a file of weights is of no trial, or does not fit its network.
+            ValueError: as `people_of_run` and `check_run`; a file of weights is of no trial, or does not fit.
         """
         backbones = sorted({trial.config.parse.backbone for trial in trials})
         served = {*backbones, *(SAME_PARAMETERS.get(backbone) for backbone in backbones)}

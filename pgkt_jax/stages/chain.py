@@ -12,12 +12,12 @@ import numpy as np
 
 from pgkt_jax.config import Config, ParseConfig, RefineConfig
 from pgkt_jax.data.batch import People
-from pgkt_jax.data.folder import read_people_folder
 from pgkt_jax.data.person import Person
 from pgkt_jax.data.splits import Splits
 from pgkt_jax.prior import PoseBank
 from pgkt_jax.skeleton import Skeleton
 from pgkt_jax.stages.evaluate import predict
+from pgkt_jax.stages.feed import people_folder
 from pgkt_jax.stages.parse import parsed_labels, train_parsing
 from pgkt_jax.stages.refine import check_refinement, refined_labels, train_refinement
 from pgkt_jax.stages.synthesize import SPLIT, synthesize
@@ -83,7 +83,7 @@ def synthesized(network: Refined, splits: Splits, folder: Path) -> Sequence[Pers
         network.config, network.state, network.bank, splits.keypoints_only, folder,
         canvas=splits.canvas, bank_ids=[person.id for person in splits.labelled],
     )  # fmt: skip
-    return read_people_folder(folder).split(SPLIT)
+    return people_folder(folder).split(SPLIT)
 
 
 def parsed(

@@ -13,7 +13,6 @@ from pgkt_jax.data.batch import People
 from pgkt_jax.data.files import write_atomically
 from pgkt_jax.data.person import joined
 from pgkt_jax.data.pictures import encode_png
-from pgkt_jax.data.sources import splits_of
 from pgkt_jax.data.splits import Splits
 from pgkt_jax.prior import PoseBank
 from pgkt_jax.report.charts import Chart
@@ -23,9 +22,9 @@ from pgkt_jax.report.page import difference_card, gain_cards, write_page
 from pgkt_jax.report.table import format_table
 from pgkt_jax.stages.chain import Refined, check_run, parsed, refined, synthesized
 from pgkt_jax.stages.evaluate import score_people, stack_share, write_results
+from pgkt_jax.stages.feed import people_of_run
 from pgkt_jax.stages.gallery import gallery, shown_rows
 from pgkt_jax.stages.priors import prior_labels, stick_labels
-from pgkt_jax.stages.refine import bank_of
 from pgkt_jax.stages.synthesize import SPLIT
 from pgkt_jax.train import hosts
 from pgkt_jax.train.log import read_metrics
@@ -58,15 +57,18 @@ def quickstart(config: Config, folder: Path) -> Results:
     Raises:
         ValueError: the data has problems, or the folder holds a run with other settings.
     """
-    splits = splits_of(config.data)
+    splits = people_of_run(config.data)
     check_run(config, splits)
     splits.need("keypoints_only")
     results = Results(splits, stack_share(splits.test, splits.canvas))
-    bank = bank_of(splits.labelled, splits.skeleton)
+    refiners = {kind: _refined(config, splits, kind, folder) for kind in PRIORS}
+    bank = refiners["part-level"].bank
     alone = prior_labels(bank, results.test, k=config.refine.k, method=config.refine.method)
     results.add("prior alone", JOINTS, alone)
     results.add("skeleton alone", JOINTS, stick_labels(splits.skeleton, results.test))
-    refiners = {kind: _refine(config, results, kind, folder) for kind in PRIORS}
+    for kind, refiner in refiners.items():
+        name = "refined, no prior" if kind == "none" else f"refined, {kind} prior"
+        results.add(name, JOINTS, refiner.labels(results.test))
     synthesised = synthesized(refiners["part-level"], splits, folder / SPLIT)
     parsers = {"full": [], "semi": synthesised, **({"all": splits.hidden} if splits.all_have_masks else {})}
     for name, extra in parsers.items():
@@ -79,12 +81,9 @@ def quickstart(config: Config, folder: Path) -> Results:
     return results
 
 
-def _refine(config: Config, results: Results, kind: PriorKind, folder: Path) -> Refined:
-    refine, run = dataclasses.replace(config.refine, prior=kind), folder / f"refine-{kind}"
-    network = refined(refine, results.splits, run, profile=config.profile)
-    name = "refined, no prior" if kind == "none" else f"refined, {kind} prior"
-    results.add(name, JOINTS, network.labels(results.test))
-    return network
+def _refined(config: Config, splits: Splits, kind: PriorKind, folder: Path) -> Refined:
+    refine = dataclasses.replace(config.refine, prior=kind)
+    return refined(refine, splits, folder / f"refine-{kind}", profile=config.profile)
 
 
 def _write(config: Config, results: Results, bank: PoseBank, folder: Path) -> None:

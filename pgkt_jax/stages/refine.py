@@ -26,7 +26,7 @@ from pgkt_jax.train.identity import check_people
 from pgkt_jax.train.loop import fit
 from pgkt_jax.train.losses import cross_entropy, mask_l1
 from pgkt_jax.train.optim import adam
-from pgkt_jax.train.run_folder import save_bank
+from pgkt_jax.train.run_folder import read_bank, save_bank
 from pgkt_jax.train.sharding import check_batch
 from pgkt_jax.train.state import TrainState
 from pgkt_jax.train.views import color_jitter, jittered_box, mirrored_classes, see, see_classes, whole_box
@@ -38,10 +38,30 @@ REFINERS = ("refine-part-level", "refine-skeleton", "refine-none")
 
 
 def bank_of(people: Sequence[Person], skeleton: Skeleton) -> PoseBank:
-    """The pose bank of labelled people, in their order."""
-    label_maps = [person.label_map for person in people if person.label_map is not None]
-    joints, visible = np.stack([p.joints for p in people]), np.stack([p.visible for p in people])
-    return PoseBank.create(skeleton, label_maps, joints, visible)
+    """The pose bank of people, in their order.
+
+    Raises:
+        ValueError: somebody has no label map.
+    """
+    label_maps, joints, visible = [], [], []
+    for person in people:  # one after the other: with their photographs they may be more than memory holds
+        if person.label_map is None:
+            raise ValueError(f"person {person.id}: parts: a person of a pose bank needs a label map")
+        label_maps.append(person.label_map)
+        joints.append(person.joints)
+        visible.append(person.visible)
+    return PoseBank.create(skeleton, label_maps, np.stack(joints), np.stack(visible))
+
+
+def _bank_in(folder: Path, people: Sequence[Person], skeleton: Skeleton) -> PoseBank:
+    """The bank that the training in the folder has begun with, or one of these people, read by the first process."""
+
+    def make() -> None:
+        if not ((folder / "bank.npz").exists() and (folder / "checkpoints").exists()):
+            save_bank(folder, bank_of(people, skeleton))
+
+    hosts.first_alone(f"{folder}: its pose bank", make)
+    return read_bank(folder)
 
 
 def refinement_network(config: RefineConfig, skeleton: Skeleton) -> UNet:
@@ -210,9 +230,7 @@ def train_refinement(
     splits.need("val")
     check_refinement(config, labelled, profile=profile)
     hosts.first_alone(f"{folder}: its people", lambda: check_people(folder, labelled))
-    bank = bank_of(labelled, skeleton)
-    if hosts.is_first():
-        save_bank(folder, bank)
+    bank = _bank_in(folder, labelled, skeleton)
     data = feed(labelled, splits, batch=config.batch, seed=config.seed, bank_rows=range(len(labelled)))
     state = _fresh(config, bank, weights=config.weights)
 

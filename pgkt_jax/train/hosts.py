@@ -90,25 +90,36 @@ def wait(where: str) -> None:
         multihost_utils.sync_global_devices(where)
 
 
-def first_alone(what: str, act: Callable[[], None]) -> None:
-    """The first process does something, and all others wait for it; where it fails, all of them end.
+def together(what: str, act: Callable[[], T]) -> T:
+    """What `act` gives, once every process has done it; where one fails, all of them end.
 
     Raises:
-        ValueError, OSError: those of `act`; on the other processes a ValueError that sends for the first one's.
+        ValueError, OSError: those of `act`; where it failed on others only, a ValueError that sends for theirs.
     """
-    fault: Exception | None = None
-    if is_first():
-        try:
-            act()
-        except (ValueError, OSError) as error:
-            fault = error
-    if anyone(fault is not None):
-        raise fault or ValueError(f"{what}: process 0 says what is wrong")
+    try:
+        done = act()
+    except (ValueError, OSError):
+        anyone(True)
+        raise
+    if anyone(False):
+        raise ValueError(f"{what}: another process says what is wrong")
+    return done
+
+
+def first_alone(what: str, act: Callable[[], None]) -> None:
+    """The first process does something, and all others wait for it; raises as `together`."""
+    together(what, act if is_first() else lambda: None)
+
+
+def place() -> tuple[int, int]:
+    """Which process this is, from 0, and of how many: its share of people is every so manieth."""
+    return jax.process_index(), jax.process_count()
 
 
 def share(people: Sequence[T]) -> Sequence[T]:
     """This process' people: everybody is in the share of one process."""
-    return people[jax.process_index() :: jax.process_count()]
+    process, processes = place()
+    return people[process::processes]
 
 
 def summed(counts: np.ndarray) -> np.ndarray:

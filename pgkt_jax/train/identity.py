@@ -81,12 +81,12 @@ def check_people(folder: Path, people: Sequence[Person]) -> None:
     """Writes whom a run trains on to `folder`/trained_on.json, or holds them against whom the run there trained on.
 
     Raises:
-        ValueError: they differ, says who and in what; or the file is damaged.
+        ValueError: they differ, says who and in what; somebody has no label map; or the file is damaged.
     """
     path = folder / "trained_on.json"
     if hosts.is_first() and not (folder / "checkpoints").exists():
         path.unlink(missing_ok=True)  # of a run that never began
-    wanted = _trained_on(people)
+    wanted = _trained_on(map(_labelled, people))
     if path.exists():
         found = _read_trained_on(path)
         if found["digest"] == wanted["digest"]:
@@ -96,6 +96,12 @@ def check_people(folder: Path, people: Sequence[Person]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "bank.npz").unlink(missing_ok=True)  # it is made of the people
         write_atomically(path, json.dumps(wanted).encode())
+
+
+def _labelled(person: Person) -> Person:
+    if person.label_map is None:
+        raise ValueError(f"person {person.id}: parts: a person to train on needs a label map")
+    return person
 
 
 def has_trained_on(folder: Path, people: Sequence[Person]) -> bool:

@@ -57,14 +57,11 @@ def _pair(joints: Sequence[object]) -> tuple[str, str]:
 
 
 def save_bank(folder: Path, bank: PoseBank) -> None:
-    """Writes `bank.npz` and `skeleton.json`; a training that has begun keeps what it has."""
+    """Writes `bank.npz` and `skeleton.json`."""
     save_skeleton(folder, bank.skeleton)
-    path = folder / "bank.npz"
-    if path.exists() and (folder / "checkpoints").exists():
-        return
     data = io.BytesIO()
     np.savez_compressed(data, label_maps=bank.label_maps, joints=bank.joints, visible=bank.visible)
-    files.write_atomically(path, data.getvalue())
+    files.write_atomically(folder / "bank.npz", data.getvalue())
 
 
 def read_bank(folder: Path, *, limb_frames: bool = True) -> PoseBank:
