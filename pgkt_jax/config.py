@@ -3,11 +3,16 @@
 import runpy
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+from pgkt_jax.nets.backbones import BACKBONES
 
 PriorKind = Literal["part-level", "skeleton", "none"]
-BackboneName = Literal["small", "vgg", "vgg-v1", "resnet101", "resnet101-torchvision", "convnext"]
 HeadName = Literal["attention", "aspp", "plain", "subpixel"]
+if TYPE_CHECKING:
+    BackboneName = str
+else:
+    BackboneName = Literal[tuple(BACKBONES)]
 
 _MANY = 10**9
 BOUNDS: dict[str, tuple[float, float]] = {

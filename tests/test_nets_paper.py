@@ -15,11 +15,12 @@ from pgkt_jax.config import ParseConfig
 from pgkt_jax.data.batch import stack_people
 from pgkt_jax.data.puppets import draw_puppet
 from pgkt_jax.nets.attention import AttentionToScale, Logits
+from pgkt_jax.nets.backbones import BACKBONES
 from pgkt_jax.nets.convnext import Block, ConvNeXt
 from pgkt_jax.nets.deeplab import DeepLab
 from pgkt_jax.nets.grid import Grid
 from pgkt_jax.nets.layers import InputScaling, max_pool
-from pgkt_jax.nets.parser import BACKBONES, parser
+from pgkt_jax.nets.parser import parser
 from pgkt_jax.nets.pretrained import load_weights, safetensors, transfer
 from pgkt_jax.nets.resnet import Bottleneck, ResNet
 from pgkt_jax.nets.unet import UNet
@@ -338,7 +339,19 @@ def test_a_block_leaves_its_branch_out_at_its_rate_by_each_images_own_key():
 
 
 def test_every_backbone_of_the_table_can_be_chosen():
-    assert set(get_args(get_type_hints(ParseConfig)["backbone"])) == set(BACKBONES)
+    assert get_args(get_type_hints(ParseConfig)["backbone"]) == tuple(BACKBONES)
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_every_line_of_the_table_leads_to_a_backbone_that_a_head_can_stand_on(name):
+    def run(x):
+        network = parser(name, "plain", 7, width=8, rngs=nnx.Rngs(0))
+        grids.append(network.grid)
+        return network(x).fused
+
+    grids = []
+    logits = jax.eval_shape(run, jax.ShapeDtypeStruct((1, 65, 49, 3), jnp.float32))
+    assert logits.shape == (1, *grids[0].covering((65, 49)), 7)
 
 
 def test_testing_at_several_scales_looks_through_the_same_box_at_each():

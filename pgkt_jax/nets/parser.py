@@ -1,28 +1,14 @@
 """Parsing networks by name: a backbone and a head over it."""
 
-from collections.abc import Callable
-from functools import partial
 from typing import Literal
 
 import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from pgkt_jax.nets.attention import AttentionToScale, Backbone
-from pgkt_jax.nets.convnext import ConvNeXt
+from pgkt_jax.nets import backbones
+from pgkt_jax.nets.attention import AttentionToScale
 from pgkt_jax.nets.deeplab import DeepLab, Head
-from pgkt_jax.nets.fcn import SmallFCN
-from pgkt_jax.nets.resnet import ResNet
-from pgkt_jax.nets.vgg import LargeFOV
-
-BACKBONES: dict[str, Callable[..., Backbone]] = {
-    "small": SmallFCN,
-    "vgg": LargeFOV,
-    "vgg-v1": partial(LargeFOV, average_pool=True),
-    "resnet101": ResNet,
-    "resnet101-torchvision": partial(ResNet, stride_in_3x3=True),
-    "convnext": ConvNeXt,
-}
 
 
 def parser(
@@ -39,7 +25,7 @@ def parser(
     """A parsing network, freshly initialised: `Logits` of images in -1..1.
 
     Args:
-        backbone: one of `BACKBONES`.
+        backbone: one of `backbones.BACKBONES`.
         head: `attention` over `scales`, or one scale with a head of `DeepLab`.
         num_classes: classes, background among them.
         width: of the backbone; None: its own.
@@ -47,7 +33,7 @@ def parser(
         dtype: of the arithmetic; parameters, normalisation and logits are float32.
     """
     own = {} if width is None else {"width": width}
-    below = BACKBONES[backbone](**own, dtype=dtype, rngs=rngs)
+    below = backbones.backbone(backbone, **own, dtype=dtype, rngs=rngs)
     if head == "attention":
         return AttentionToScale(
             below, num_classes, scales=scales, attention_width=attention_width, dtype=dtype, rngs=rngs
