@@ -18,6 +18,7 @@ _MANY = 10**9
 BOUNDS: dict[str, tuple[float, float]] = {
     "max_side": (8, 16_384),
     "size": (8, 4096),
+    "image_size": (8, 4096),
     "zoom": (0.01, 100),
     "shift": (0, 10),
     "stretch": (0, 2),
@@ -146,7 +147,9 @@ class ParseConfig(_Bounded):
     """Training the parsing network (paper, sections 3.7, 4.2).
 
     Attributes:
-        size: (H, W) that an image is resized and padded to, in pixels.
+        size: (H, W) of the network's input in training, in pixels.
+        image_size: (H, W) that an image is resized and padded to: a view of zoom 1 shows a window of `size` of it, and
+            outside of training the network sees all of it. None: `size`.
         zoom, shift, stretch, mirror, color: random variation of the view, see `train.views`.
         turn: the view is turned by up to so many degrees.
         erase: a random rectangle of the view is blotted out, its sides up to this share of the view's; 0: none.
@@ -172,6 +175,7 @@ class ParseConfig(_Bounded):
     """
 
     size: tuple[int, int] = (320, 320)
+    image_size: tuple[int, int] | None = None
     zoom: tuple[float, float] = (1.0, 1.0)
     shift: float = 1.0
     stretch: float = 0.0
@@ -205,6 +209,11 @@ class ParseConfig(_Bounded):
     dtype: Literal["float32", "bfloat16"] = "float32"
     seed: int = 0
     weights: str | None = None
+
+    @property
+    def test_size(self) -> tuple[int, int]:
+        """(H, W) of the network's input outside of training, at test scale 1."""
+        return self.image_size or self.size
 
 
 @dataclass(frozen=True)

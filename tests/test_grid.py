@@ -125,15 +125,58 @@ def test_labels_through_a_grid_and_back_come_as_near_as_its_stride_allows(scales
     assert score_people(np.asarray(labels), people, PASCAL_PERSON)["miou"] > 0.75
 
 
-def test_a_training_compares_an_output_with_the_label_of_its_pixel():
+@pytest.mark.parametrize("window", [(160, 96), (96, 64)])
+def test_a_training_compares_an_output_with_the_label_of_its_pixel(window):
     """But where a border is blurred; half a stride aside .75 to .83 of the labels would be the same."""
     size = (160, 96)
-    config = ParseConfig(size=size, zoom=(0.8, 1.5))
+    config = ParseConfig(size=window, image_size=size, zoom=(0.8, 1.5))
     people = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), painted(range(1), size))
     view = jax.jit(training_view, static_argnums=(0, 1, 4, 5))
-    outputs = EveryEighthPixel.grid.covering(size)
-    for seed in range(4):
+    outputs = EveryEighthPixel.grid.covering(window)
+    same = []
+    for seed in range(8):
         image, classes = view(config, PASCAL_PERSON, people, jax.random.key(seed), Grid(0, 8), outputs)
         shown = np.asarray(decoded(image[..., 0]))[::8, ::8]
         classes = np.asarray(classes)[: shown.shape[0], : shown.shape[1]]
-        assert (shown == classes)[classes != IGNORE].mean() >= 0.95
+        same += list((shown == classes)[classes != IGNORE])
+    assert np.mean(same) >= 0.95
+
+
+@pytest.mark.parametrize("size", [(24, 32), (90, 160)])
+def test_views_of_a_larger_image_are_windows_of_it_at_its_own_scale(size):
+    """An image of 60 x 120 pixels, fitted into 80 x 120: windows lie in it, or all of it in a larger window."""
+    rows, columns = np.indices((60, 120)).astype(np.uint8)
+    drawn = dataclasses.replace(draw_puppet(0, size=(60, 120)), image=np.stack([columns, rows, 0 * rows], -1))
+    person = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), stack_people([drawn], (60, 120)))
+    config = ParseConfig(size=size, image_size=(80, 120), mirror=False)
+    view, corners = jax.jit(training_view, static_argnums=(0, 1, 4, 5)), []
+    for seed in range(20):
+        image, classes = view(config, PASCAL_PERSON, person, jax.random.key(seed), Grid.of_cells(1), size)
+        x, y = ((np.asarray(image[..., channel]) + 1) * 127.5 for channel in (0, 1))
+        inside = np.argwhere(np.asarray(classes) != IGNORE)
+        (top, left), (bottom, right) = inside.min(0), inside.max(0)
+        assert abs(len(inside) - min(size[0], 60) * min(size[1], 120)) <= 120, "a rim falls outside of the image"
+        np.testing.assert_allclose(
+            x[top + 2, left + 2 : right - 1] - x[top + 2, left + 2], range(right - left - 3), atol=0.1
+        )
+        np.testing.assert_allclose(
+            y[top + 2 : bottom - 1, left + 2] - y[top + 2, left + 2], range(bottom - top - 3), atol=0.1
+        )
+        corners.append((top - y[top + 2, left + 2], left - x[top + 2, left + 2]))
+    assert np.ptp(corners, axis=0).min() > 15, "they lie anywhere"
+
+
+def test_outside_of_training_all_of_the_image_is_seen_at_its_own_scale():
+    seen = []
+
+    class Looked(EveryEighthPixel):
+        def __call__(self, x):
+            seen.append(x.shape[1:3])
+            return super().__call__(x)
+
+    config = ParseConfig(size=(32, 32), image_size=(160, 96), test_scales=(1.0, 0.5))
+    state = TrainState.create(Looked(), sgd(0, drops=()), 0)
+    people = painted(range(4), (160, 96))
+    labels = jax.jit(lambda people: parsed_labels(config, PASCAL_PERSON, state, people))(people)
+    assert seen == [(160, 96), (80, 48)]
+    assert score_people(np.asarray(labels), people, PASCAL_PERSON)["miou"] > 0.7

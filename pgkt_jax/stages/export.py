@@ -68,7 +68,7 @@ def parsing(parser: Parser) -> Callable[[UInt8[Array, "B H W 3"]], Float[Array, 
     """Images (RGB) -> the probabilities of all classes at their pixels, background first, summing to 1. Pure."""
 
     def probabilities(images: UInt8[Array, "B H W 3"]) -> Float[Array, "B H W C"]:
-        boxes = jax.vmap(partial(fitted_box, output=parser.config.size))(_sizes(images))
+        boxes = jax.vmap(partial(fitted_box, output=parser.config.test_size))(_sizes(images))
         outputs, covered = parsed_outputs(
             parser.config, parser.skeleton, parser.grid, parser.logits, partial(_look, images), boxes
         )

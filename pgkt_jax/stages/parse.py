@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import nnx
 
@@ -43,6 +44,7 @@ from pgkt_jax.train.views import (
     see_classes,
     turn,
     turn_classes,
+    whole_box,
 )
 from pgkt_jax.train.watch import check_profile
 from pgkt_jax.typing import Array, Float, Int, Key, Scalar, UInt8
@@ -90,9 +92,13 @@ def training_view(
         strength: of stretch, turn, erase and color, 1 in full.
     """
     box_key, color_key, turn_key, erase_key = jax.random.split(key, 4)
+    whole, window = fitted_box(person.sizes, config.test_size), None
+    if config.image_size is not None:  # a window lies in the image, not in what pads it
+        window = (whole[2:] - whole[:2]) * (np.array(config.size[::-1]) / np.array(config.test_size[::-1]))
+        whole = whole_box(person.sizes)
     box = jittered_box(
-        box_key, fitted_box(person.sizes, config.size), config.zoom, shift=config.shift,
-        stretch=strength * config.stretch, mirror=config.mirror,
+        box_key, whole, config.zoom, window=window, shift=config.shift, stretch=strength * config.stretch,
+        mirror=config.mirror,
     )  # fmt: skip
     image = see(person.images, person.sizes, box, config.size)
     classes = see_classes(person.label_maps, grid.box(box, outputs, config.size), outputs, skeleton)
@@ -156,17 +162,18 @@ def parsed_outputs(
         grid: where its logits lie.
         logits: the network.
         look: (boxes, (H, W)) -> images of that size seen through the boxes, -1..1.
-        boxes: of the network's aspect.
+        boxes: of the aspect of the config's `test_size`.
     """
-    sizes = [(round(config.size[0] * scale), round(config.size[1] * scale)) for scale in config.test_scales]
+    size = config.test_size
+    sizes = [(round(size[0] * scale), round(size[1] * scale)) for scale in config.test_scales]
 
     def outputs(boxes: Float[Array, "B 4"]) -> Float[Array, "B h w C"]:
         seen = [logits(look(boxes, size)) for size in sizes]
-        return fused(seen, grid, sizes, onto=config.size, how=config.test_fusion)
+        return fused(seen, grid, sizes, onto=size, how=config.test_fusion)
 
-    turned_over = partial(flipped, grid=grid, width=config.size[1])
+    turned_over = partial(flipped, grid=grid, width=size[1])
     seen = both_ways(outputs, boxes, skeleton, mirror=config.mirror_test, flipped=turned_over)
-    return seen, grid.box(boxes, seen.shape[1:3], config.size)
+    return seen, grid.box(boxes, seen.shape[1:3], size)
 
 
 def parsed_labels(config: ParseConfig, skeleton: Skeleton, state: TrainState, people: People) -> Labels:
@@ -177,7 +184,7 @@ def parsed_labels(config: ParseConfig, skeleton: Skeleton, state: TrainState, pe
     def look(boxes: Float[Array, "B 4"], output: tuple[int, int]) -> Float[Array, "B H W 3"]:
         return jax.vmap(partial(see, output=output))(people.images, people.sizes, boxes)
 
-    boxes = jax.vmap(partial(fitted_box, output=config.size))(people.sizes)
+    boxes = jax.vmap(partial(fitted_box, output=config.test_size))(people.sizes)
     seen = parsed_outputs(config, skeleton, network.grid, lambda images: network(images).fused, look, boxes)
     logits = on_canvas(*seen, people.images.shape[1:3])
     if config.crf:

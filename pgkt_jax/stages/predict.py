@@ -213,7 +213,7 @@ class Parser:
         """What the network says of each image, in order; `images` may be endless and is read a batch ahead."""
 
         def outputs(views: _Views) -> tuple[Array, Array]:
-            boxes = jax.vmap(partial(fitted_box, output=self.config.size))(views.sizes)
+            boxes = jax.vmap(partial(fitted_box, output=self.config.test_size))(views.sizes)
             return parsed_outputs(self.config, self.skeleton, self.grid, self.logits, views.look, boxes)
 
         # No joints are looked at; the record wants some.

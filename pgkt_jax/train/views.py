@@ -35,20 +35,22 @@ def jittered_box(
     box: Float[Array, "4"],
     zoom: tuple[float, float],
     *,
+    window: Float[Array, "2"] | None = None,
     shift: float = 1.0,
     stretch: Scalar = 0.0,
     mirror: bool = True,
 ) -> Float[Array, "4"]:
     """A random box in place of `box`: zoomed, moved, stretched, and with probability one half mirrored.
 
-    A zoom of z takes a window of 1/z of the box's sides; pix2pix's "resize to 286, crop 256" is zoom 286/256.
-    The window lies anywhere in the box (or, for z < 1, the box anywhere in the window); `shift` < 1 keeps it nearer
-    the middle.
+    A zoom of z takes a window of 1/z of the box's sides, or of those given; pix2pix's "resize to 286, crop 256" is
+    zoom 286/256. The window lies anywhere in the box (where it is the larger one, the box anywhere in the window);
+    `shift` < 1 keeps it nearer the middle.
 
     Args:
         key: one random key.
         box: the box to vary.
         zoom: the range of zooms, drawn evenly in their logarithm.
+        window: (width, height) at zoom 1; None: those of the box.
         shift: the share of the free play that is used.
         stretch: the logarithm of the window's width varies by up to this beside that of its height.
         mirror: whether to mirror half of the time.
@@ -58,7 +60,7 @@ def jittered_box(
     z = jnp.exp(jax.random.uniform(zoom_key, minval=low, maxval=high))
     corner, sides = box[:2], box[2:] - box[:2]
     wider = jnp.exp(jax.random.uniform(stretch_key, minval=-stretch, maxval=stretch))
-    window = sides / z * jnp.stack([wider, jnp.float32(1)])
+    window = (sides if window is None else window) / z * jnp.stack([wider, jnp.float32(1)])
     play = 0.5 + shift * (jax.random.uniform(shift_key, (2,)) - 0.5)
     start = corner + play * (sides - window)
     end = start + window
