@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # One machine: sets up what is missing and runs one `pgkt` command on all its devices (GPUs, TPU chips or the CPU).
 #
-#   bash launch/run.sh refine paper_pascal --data.people my_people --out runs/mine
+#   bash launch/run.sh refine paper --data.people my_people --out runs/mine
 #
 # A second time, the same command goes on from the last checkpoint. The other scripts run the same on several machines.
 set -euo pipefail

@@ -10,7 +10,7 @@
 #SBATCH --signal=B:USR1@120
 # Slurm: one process a node, with all of its GPUs. From a checkout and an active environment that all nodes see:
 #
-#   sbatch --nodes=4 launch/slurm.sh refine paper_pascal --data.people my_people --out runs/mine
+#   sbatch --nodes=4 launch/slurm.sh refine paper --data.people my_people --out runs/mine
 #
 # --out must be on a file system that all nodes share. A job that is pre-empted, loses a node or comes to its time limit
 # is queued again and goes on from the last checkpoint; `scancel` ends it for good. Adapt the lines above, or override

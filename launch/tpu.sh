@@ -2,7 +2,7 @@
 # Google Cloud TPU VMs and pods: copies this checkout to every worker of a TPU and runs the same command on all of them.
 #
 #   gcloud compute tpus tpu-vm create NAME --zone ZONE --accelerator-type v5litepod-16 --version v2-alpha-tpuv5-lite
-#   bash launch/tpu.sh NAME ZONE refine paper_pascal --data.people /mnt/data/my_people --out /mnt/data/runs/mine
+#   bash launch/tpu.sh NAME ZONE refine paper --data.people /mnt/data/my_people --out /mnt/data/runs/mine
 #
 # The workers need Python 3.11 or newer with venv. Data and --out must be on a file system that all of them share
 # (Filestore, or Cloud Storage mounted by gcsfuse). After a pre-emption, create the TPU again and run the same command: it

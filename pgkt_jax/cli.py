@@ -56,7 +56,7 @@ goes on where it was; with other settings or people only if --accept-changes say
 On several hosts, see launch/. --profile FIRST LAST traces those steps of every training for TensorBoard or Perfetto.
 
   {example}
-  pgkt refine paper_pascal --data.people my_people --out runs/mine --refine.prior skeleton
+  pgkt refine paper --data.people my_people --out runs/mine --refine.prior skeleton
 """
 
 EXAMPLE = "pgkt quickstart quickstart_puppets"

@@ -76,6 +76,8 @@ class DataConfig(_Bounded):
     Attributes:
         people: `puppets`, `puppet_animals`, or the path of a people folder or of what `pgkt build-data` wrote.
         poses: more data sets of the same forms; everybody in them counts as known by keypoints only.
+        parse_people: a data set of the same forms whose train, val and test the parsing network has in place of those
+            of `people`, for instance whole pictures; joints it needs none. All of its masks are kept.
         labels: how many people of split train keep their masks, in file order; None: all.
         max_side: larger images are reduced to this longer side, in pixels.
         all_visible: take every joint as visible, whatever its confidence.
@@ -84,6 +86,7 @@ class DataConfig(_Bounded):
 
     people: str = "puppets"
     poses: tuple[str, ...] = ()
+    parse_people: str | None = None
     labels: int | None = None
     max_side: int = 512
     all_visible: bool = False

@@ -45,3 +45,18 @@ def people(tmp_path_factory):
         for index, split in enumerate(["train"] * 5 + ["test"] * 2):
             writer.add(draw_puppet(index, size=(48, 32)), split=split)
     return str(folder)
+
+
+@pytest.fixture(scope="session")
+def seven_people(tmp_path_factory):
+    """The path of a people folder of small puppets: seven to learn from, two of val, three of test, five of poses."""
+    from pgkt_jax.data.puppets import Puppets
+    from pgkt_jax.data.writer import PeopleWriter
+
+    folder, counts = tmp_path_factory.mktemp("people"), {"train": 7, "val": 2, "test": 3, "poses": 5}
+    drawn = Puppets(size=(32, 24), **counts)
+    with PeopleWriter(folder, drawn.skeleton) as writer:
+        for split in counts:
+            for person in drawn.split(split):
+                writer.add(person, split=split)
+    return folder

@@ -323,16 +323,17 @@ def test_every_config_loads_and_says_how_it_is_run(path, monkeypatch):
     assert isinstance(config, Config)
     docstring = ast.get_docstring(ast.parse(path.read_text()))
     scripts = re.findall(r"^ +bash (launch/\w+\.sh)", docstring, re.MULTILINE)
-    direct = re.findall(r"^ +pgkt (\w+) (\w+)", docstring, re.MULTILINE)
+    direct = re.findall(r"^ +pgkt ([\w-]+) (\w+)", docstring, re.MULTILINE)
     scales = re.findall(r"^ +pgkt tables --scale (\w+)", docstring, re.MULTILINE)
     assert scripts or direct or scales
     for scale in scales:
         assert SCALES[scale].config == path.stem
     for script in scripts:
         assert path.stem in (ROOT / script).read_text()
-    for command, name in direct:
-        assert command in stages.COMMANDS
-        assert name == path.stem
+    runs = {name for command, name in direct if command in stages.COMMANDS}
+    assert all(command in cli.TOOLS for command, _ in direct if command not in stages.COMMANDS)
+    assert all((ROOT / "configs" / f"{name}.py").is_file() for name in runs)
+    assert not runs or path.stem in runs
     assert "Hardware:" in docstring
 
 

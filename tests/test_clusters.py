@@ -13,7 +13,7 @@ import yaml
 from pgkt_jax.commands import stages
 
 ROOT = Path(__file__).parents[1]
-COMMAND = ["refine", "paper_pascal", "--data.people", "my people", "--out", "runs/mine"]
+COMMAND = ["refine", "paper", "--data.people", "my people", "--out", "runs/mine"]
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_every_worker_of_a_tpu_gets_the_checkout_and_runs_the_same_command(tmp_p
     assert start.endswith(f"|{ends}")
     script = start.split("|", 3)[3].removesuffix(f"|{ends}")
     assert subprocess.run(["bash", "-n"], input=script, text=True, capture_output=True).stderr == ""
-    assert r"PGKT_HOSTS=auto python -m pgkt_jax.cli refine paper_pascal --data.people my\ people" in script
+    assert r"PGKT_HOSTS=auto python -m pgkt_jax.cli refine paper --data.people my\ people" in script
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from pgkt_jax.config import DataConfig
 from pgkt_jax.data.batch import canvas_of, stack_people, take
 from pgkt_jax.data.loader import stream
 from pgkt_jax.data.order import batch_rows, sample_row
 from pgkt_jax.data.person import Person
-from pgkt_jax.data.sources import open_people, read_splits
+from pgkt_jax.data.puppet_animals import PuppetAnimals
+from pgkt_jax.data.sources import open_people, read_splits, splits_of, with_parsing
 from pgkt_jax.skeleton import IGNORE, PASCAL_PERSON
 from pgkt_jax.train.loop import Resident
 
@@ -227,6 +229,37 @@ def test_without_split_poses_the_rest_of_train_has_keypoints_only():
     source = everybody()
     del source.people["poses"]
     assert ids(read_splits(source, labels=1).keypoints_only) == ["2", "3"]
+
+
+def test_parsing_has_people_of_its_own_and_the_synthesised_labels_of_all():
+    wide = [person(f"wide {i}", size=(5, 12)) for i in range(4)]
+    pictures = Everybody({"train": wide[:2], "val": wide[2:3], "test": wide[3:]})
+    splits = with_parsing(read_splits(everybody(), labels=2), pictures, max_side=9)
+    assert ids(splits.labelled) == ["1", "2"]
+    parsing = splits.parsing
+    assert (ids(parsing.labelled), ids(parsing.val), ids(parsing.test)) == (
+        ["wide 0", "wide 1"],
+        ["wide 2"],
+        ["wide 3"],
+    )
+    assert ids(parsing.keypoints_only) == ids(splits.keypoints_only) == ["3", "4", "8"]
+    assert ids(parsing.hidden) == ids(splits.hidden)
+    assert parsing.labelled[0].image.shape == (4, 9, 3), "reduced"
+    assert all(map(np.less_equal, splits.canvas, parsing.canvas)), "the synthesised are on it, too"
+    assert parsing.canvas[1] >= 9
+    assert read_splits(everybody()).parsing.own_parsing is None
+
+
+def test_parsing_with_people_of_another_kind_or_without_masks_is_refused():
+    splits = read_splits(everybody())
+    with pytest.raises(ValueError, match=r"skeleton: is 'horse', that of --data\.people 'pascal16'"):
+        with_parsing(splits, PuppetAnimals(), max_side=512)
+    with pytest.raises(ValueError, match="person 4: parts: a person of split val needs a label map"):
+        with_parsing(splits, everybody(val=PEOPLE[4:5]), max_side=512)
+    with pytest.raises(ValueError, match="nobody in split val"):
+        with_parsing(splits, everybody(val=[]), max_side=512).parsing.need("val")
+    with pytest.raises(ValueError, match=r"data\.labels = 3 hides masks .* data\.parse_people = puppets: set one"):
+        splits_of(DataConfig(labels=3, parse_people="puppets"))
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from pgkt_jax.data.writer import PeopleWriter
 from pgkt_jax.nets.grid import Grid
 from pgkt_jax.prior import nearest_poses
 from pgkt_jax.skeleton import PASCAL_PERSON
-from pgkt_jax.stages import parse, quickstart, refine
+from pgkt_jax.stages import chain, parse, quickstart, refine
 from pgkt_jax.stages.refine import bank_of, network_input, refine_step, refinement_network, train_refinement
 from pgkt_jax.stages.synthesize import SPLIT, digest, parts_of_classes, synthesize
 from pgkt_jax.train.state import TrainState
@@ -238,6 +238,38 @@ def test_a_training_starts_from_the_network_of_a_run(run, capsys):
         parse._fresh(wider, PASCAL_PERSON, weights=str(run.folder / "parse-full"))
     with pytest.raises(ValueError, match=r"synthesised holds no trained network"):
         parse._fresh(wider, PASCAL_PERSON, weights=str(run.folder / SPLIT))
+
+
+def test_parsing_learns_from_pictures_of_its_own_and_is_scored_on_them(run, tmp_path, monkeypatch):
+    """Refinement has crops of one person, parsing photographs without joints; the report says so."""
+    pictures, seen = tmp_path / "pictures", []
+    with PeopleWriter(pictures, PASCAL_PERSON) as writer:
+        for row, split in enumerate(["train"] * 8 + ["val", "test", "test"]):
+            person = draw_puppet(100 + row, size=SIZE)
+            writer.add(dataclasses.replace(person, visible=np.zeros_like(person.visible)), split=split)
+    people = write_people(tmp_path / "people", masks=lambda split, row: split != "poses")
+    config = dataclasses.replace(config_of(people), data=DataConfig(people=str(people), parse_people=str(pictures)))
+
+    def parsed(parse, people, splits, folder, *, title, profile=None):
+        seen.append((title, [person.id for person in people], [person.id for person in splits.val]))
+        return chain.parsed(parse, people, splits, folder, title=title, profile=profile)
+
+    monkeypatch.setattr(quickstart, "parsed", parsed)
+    found = quickstart.quickstart(config, tmp_path / "out")
+    own = [person.id for person in found.splits.parsing.labelled]
+    assert own == [f"puppet_{100 + row:05d}" for row in range(8)]
+    synthesised = [person.id for person in found.splits.keypoints_only]
+    val = [f"puppet_{108:05d}"]
+    assert seen == [("parse (full)", own, val), ("parse (semi)", [*own, *synthesised], val)]
+    assert found.parsing_test.size == 2
+    document = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert document["settings"]["counts"]["parsing test"] == 2
+    semi = document["rows"][-1]
+    assert semi["name"] == "parsing, semi"
+    assert "scored on different pictures" in (tmp_path / "out" / "report.html").read_text()
+    stages.COMMANDS["evaluate"](config, tmp_path / "out")
+    (row,) = json.loads((tmp_path / "out" / "evaluation.json").read_text())["rows"]
+    assert row["miou"] == semi["miou"]
 
 
 def test_a_fully_labelled_set_trains_without_anybody_with_keypoints_only(run, tmp_path):

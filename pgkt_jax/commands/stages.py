@@ -60,7 +60,7 @@ def run_synthesize(config: Config, folder: Path) -> None:
 
 def run_parse(config: Config, folder: Path) -> None:
     """train the parsing network on masks and, where `synthesize` has left them, synthesised labels"""
-    splits = people_of_run(config.data)
+    splits = people_of_run(config.data).parsing
     synthesised = folder / SPLIT
     extra = people_folder(synthesised).split(SPLIT) if synthesised.exists() else []
     name = "semi" if len(extra) else "full"
@@ -71,7 +71,7 @@ def run_parse(config: Config, folder: Path) -> None:
 
 def run_evaluate(config: Config, folder: Path) -> None:
     """IoU of the folder's parsing network on split test, at each image's own size"""
-    splits = people_of_run(config.data)
+    splits = people_of_run(config.data).parsing
     splits.need("test")
     run = next((run for run in (folder / "parse-semi", folder / "parse-full") if run.exists()), None)
     if run is None:

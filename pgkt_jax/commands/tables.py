@@ -3,7 +3,8 @@
 Trainings are shared between tables, seeds and later calls, and go on where they were interrupted. Below --out come
 `NAME.csv`, `tables.html`, `runs/` with a folder a training, and `scores/`. --scale smoke proves that every table fills,
 and its figures are no evidence; cpu and paper start from configs/quickstart_folder.py (of drawn people:
-quickstart_puppets.py) and configs/paper_pascal.py.
+quickstart_puppets.py) and configs/paper_pascal.py. Without --data, paper takes that config's data sets, the other two
+take drawn people.
 """
 
 import sys
@@ -69,8 +70,9 @@ def main(arguments: Sequence[str]) -> None:
 def _read(arguments: Sequence[str]) -> Namespace:
     parser = Arguments("pgkt tables", description=__doc__, guide=GUIDE, example="pgkt tables table2 --scale smoke")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(EXPERIMENTS)}; all of them by default")
-    parser.add_argument("--data", default="puppets", help="as --data.people of a config")
-    parser.add_argument("--poses", nargs="+", default=(), metavar="DATA", help="more people with keypoints only")
+    parser.add_argument("--data", help="in place of the config's data sets; as --data.people of a config")
+    parser.add_argument("--poses", nargs="+", metavar="DATA", help="more people with keypoints only")
+    parser.add_argument("--parse", metavar="DATA", help="whom parsing trains and tests on, as --data.parse-people")
     parser.add_argument("--labels", type=int, help="how many people of split train keep their masks; all by default")
     parser.add_argument("--scale", choices=SCALES, default="smoke")
     parser.add_argument("--config", help="a config in place of the scale's own")
@@ -88,11 +90,13 @@ def _read(arguments: Sequence[str]) -> Namespace:
 
 def _setup(chosen: Namespace, scale: Scale) -> Setup:
     base = base_config(scale, chosen.data, config=chosen.config)
-    base = replace(base, data=replace(base.data, poses=tuple(chosen.poses), labels=chosen.labels))
-    train = open_people(chosen.data).splits.get("train", 0)
+    changes = {"poses": chosen.poses and tuple(chosen.poses), "parse_people": chosen.parse, "labels": chosen.labels}
+    given = {name: value for name, value in changes.items() if value is not None}
+    base = replace(base, data=replace(base.data, **given))
+    train = open_people(base.data.people).splits.get("train", 0)
     labels = [count for count in scale.labels if count <= train] or [train]
     estimated, animals = chosen.estimated, chosen.animals
-    drawn = chosen.data == "puppets"
+    drawn = base.data.people == "puppets"
     if estimated is None:
         estimated = [_stand_in(chosen.out / "stand_in")] if drawn and not scale.evidence else []
     if animals is None:

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from pgkt_jax.config import DataConfig
+from pgkt_jax.data import checks
 from pgkt_jax.data.batch import canvas_of
 from pgkt_jax.data.folder import read_people_folder
 from pgkt_jax.data.person import Person, changed, joined
@@ -57,13 +59,21 @@ class Few:
 
 
 def splits_of(config: DataConfig, *, most: int | None = None, share: tuple[int, int] = (0, 1)) -> Splits:
-    """The people that a run is set to; raises as `open_people` and `read_splits`.
+    """The people that a run is set to.
 
     Args:
         config: says whose.
         most: of every split of every data set, take the first so many at most.
         share: see `open_people`.
+
+    Raises:
+        ValueError: as `open_people`, `read_splits` and `with_parsing`; or a field does not go with another.
     """
+    if config.parse_people is not None and config.labels is not None:
+        raise ValueError(
+            f"data.labels = {config.labels} hides masks of data.people, and the parsing network would see all of "
+            f"data.parse_people = {config.parse_people}: set one of the two"
+        )
 
     def opened(data: str) -> Source:
         source = open_people(data, share=share)
@@ -71,7 +81,7 @@ def splits_of(config: DataConfig, *, most: int | None = None, share: tuple[int, 
 
     source = opened(config.people)
     more = [(data, opened(data)) for data in config.poses]
-    return read_splits(
+    splits = read_splits(
         source,
         more_poses=joined(*(group for data, other in more for group in _everybody(data, other, source.skeleton))),
         labels=config.labels,
@@ -79,15 +89,24 @@ def splits_of(config: DataConfig, *, most: int | None = None, share: tuple[int, 
         all_visible=config.all_visible,
         streamed=config.streamed,
     )
+    if config.parse_people is None:
+        return splits
+    with checks.about(config.parse_people):
+        return with_parsing(splits, opened(config.parse_people), max_side=config.max_side)
 
 
 def _everybody(data: str, source: Source, skeleton: Skeleton) -> Iterator[Sequence[Person]]:
     """All splits of a further data set."""
-    if source.skeleton != skeleton:
-        raise ValueError(f"{data}: skeleton: is {source.skeleton.name!r}, that of --data.people {skeleton.name!r}")
+    with checks.about(data):
+        _check_skeleton(source, skeleton)
     for name, count in source.splits.items():
         if count:
             yield source.split(name)
+
+
+def _check_skeleton(source: Source, skeleton: Skeleton) -> None:
+    if source.skeleton != skeleton:
+        raise ValueError(f"skeleton: is {source.skeleton.name!r}, that of --data.people {skeleton.name!r}")
 
 
 def read_splits(
@@ -117,25 +136,51 @@ def read_splits(
         person = reduced(person, max_side)
         return replace(person, visible=np.ones_like(person.visible)) if all_visible else person
 
-    def group(name: str) -> Sequence[Person]:
-        return source.split(name) if source.splits.get(name) else []
-
     train: Sequence[Person] = changed(source.split("train"), prepared)
-    val, test = (list(changed(group(name), prepared)) for name in ("val", "test"))
-    poses: Sequence[Person] = changed(joined(group("poses"), more_poses), prepared)
+    val, test = (list(changed(_group(source, name), prepared)) for name in ("val", "test"))
+    poses: Sequence[Person] = changed(joined(_group(source, "poses"), more_poses), prepared)
     if not streamed:
         train, poses = list(train), list(poses)
     labels = len(train) if labels is None else labels
     if not 1 <= labels <= len(train):
         raise ValueError(f"labels = {labels}: split train has {len(train)} people, choose 1 to {len(train)}")
     labelled, hidden = train[:labels], joined(train[labels:], poses)
-    for split, people in (("train", [] if streamed else labelled), ("val", val), ("test", test)):
-        for person in people:
-            if person.label_map is None:
-                raise ValueError(f"person {person.id}: parts: a person of split {split} needs a label map")
+    _check_masks({"train": [] if streamed else labelled, "val": val, "test": test})
     keypoints_only = changed(hidden, lambda person: replace(person, label_map=None))
     canvas = (max_side, max_side) if streamed else canvas_of([*labelled, *hidden, *val, *test])
     return Splits(source.skeleton, labelled, keypoints_only, hidden, val, test, canvas, streamed)
+
+
+def _group(source: Source, split: str) -> Sequence[Person]:
+    return source.split(split) if source.splits.get(split) else []
+
+
+def _check_masks(splits: Mapping[str, Sequence[Person]]) -> None:
+    for split, people in splits.items():
+        for person in people:
+            if person.label_map is None:
+                raise ValueError(f"person {person.id}: parts: a person of split {split} needs a label map")
+
+
+def with_parsing(splits: Splits, source: Source, *, max_side: int) -> Splits:
+    """These splits, with train, val and test of another data set for the parsing network; joints it needs none.
+
+    Synthesised labels are still of the keypoints-only people of `splits`, and so are the masks of an upper bound.
+
+    Raises:
+        ValueError: another skeleton, no split train, or a person without a mask.
+    """
+    _check_skeleton(source, splits.skeleton)
+    prepared = partial(reduced, max_side=max_side)
+    train = changed(source.split("train"), prepared)
+    labelled: Sequence[Person] = train if splits.streamed else list(train)
+    val, test = (list(changed(_group(source, name), prepared)) for name in ("val", "test"))
+    _check_masks({"train": [] if splits.streamed else labelled, "val": val, "test": test})
+    canvas = splits.canvas
+    if not splits.streamed:
+        height, width = np.maximum(canvas, canvas_of([*labelled, *val, *test]))
+        canvas = int(height), int(width)
+    return replace(splits, own_parsing=replace(splits, labelled=labelled, val=val, test=test, canvas=canvas))
 
 
 def reduced(person: Person, max_side: int) -> Person:

@@ -40,6 +40,7 @@ class Splits:
         val, test: labelled people that choices are made on, and that are scored once.
         canvas: the (H, W) that holds every image: one size for all, so that what is compiled once serves all.
         streamed: whether labelled, keypoints_only and hidden are read again and again, a batch at a time.
+        own_parsing: these splits as the parsing network has them, where it has labelled, val and test of its own.
     """
 
     skeleton: Skeleton
@@ -50,6 +51,12 @@ class Splits:
     test: Sequence[Person]
     canvas: tuple[int, int]
     streamed: bool = False
+    own_parsing: "Splits | None" = None
+
+    @property
+    def parsing(self) -> "Splits":
+        """What the parsing network trains on, is watched and is tested on; its canvas holds keypoints_only, too."""
+        return self.own_parsing or self
 
     def need(self, *groups: Literal["keypoints_only", "val", "test"]) -> None:
         """Raises ValueError if one of these groups, which what is about to run uses, is empty."""

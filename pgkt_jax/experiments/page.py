@@ -90,7 +90,7 @@ def _pictures(outcome: Outcome, runner: Runner) -> list[GalleryRow]:
     trials = {row.name: row.trial for row in experiment.rows}
     trial = trials[experiment.pictures[0]]
     assert trial is not None
-    splits = runner.people(trial.config.data)
+    splits = runner.tested(trial)
     labels = {name: runner.labels(outcome.scores[name][0]) for name in experiment.pictures}
     bank = bank_of(splits.labelled, splits.skeleton) if experiment.prior else None
     return gallery(splits, labels, bank=bank, k=trial.config.refine.k)

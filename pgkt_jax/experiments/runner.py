@@ -139,8 +139,13 @@ class Runner:
 
     # ---- whose people ----
 
-    def _digest_of(self, data: DataConfig, group: str) -> str:
-        splits = self.people(data)
+    def tested(self, trial: Trial) -> Splits:
+        """The splits of whose test a trial's labels and scores are."""
+        splits = self.people(trial.config.data)
+        return splits if trial.tested_as_refined else splits.parsing
+
+    def _digest_of(self, data: DataConfig, group: str, *, parsing: bool = False) -> str:
+        splits = self.people(data).parsing if parsing else self.people(data)
         return people_digest(_everything(splits) if group == "all" else getattr(splits, group))
 
     def _started(self, trial: Trial) -> Trial:
@@ -153,21 +158,23 @@ class Runner:
     def names(self, trial: Trial) -> Names:
         """The names of a trial's folders."""
         data, refine, parse = trial.config.data, trial.config.refine, trial.config.parse
+        # Where parsing has no people of its own, one digest serves both networks.
+        parsed_on = partial(self._digest, data, parsing=data.parse_people is not None)
         labelled, val = self._digest(data, "labelled"), self._digest(data, "val")
         first = _name("refine", self._settings(refine), labelled, val)
         noise = [trial.noise, refine.seed] if trial.noise else 0
         labels = _name("synthesised", first, self._digest(data, "keypoints_only"), noise)
+        people: list[Any] = [parsed_on("all" if trial.supervision == "all" else "labelled")]
         if trial.supervision == "semi":
-            people = [labelled, labels, trial.share]
-        else:
-            people = [labelled if trial.supervision == "full" else self._digest(data, "all")]
-        second = _name("parse", self._settings(_training(parse)), people, val)
+            people += [labels, trial.share]
+        second = _name("parse", self._settings(_training(parse)), people, parsed_on("val"))
         last = second
         if trial.masks_last:
             settings = self._settings(masks_alone(_training(parse), trial.masks_last))
-            last = _name("parse", settings, [second, labelled], val)
+            last = _name("parse", settings, [second, people[0]], parsed_on("val"))
         tested = [first] if trial.network == "refine" else [last, self._settings(parse)]
-        return Names(first, labels, second, last, _name("score", tested, self._digest(data, "test")))
+        test = self._digest(data, "test") if trial.tested_as_refined else parsed_on("test")
+        return Names(first, labels, second, last, _name("score", tested, test))
 
     def _settings(self, config: RefineConfig | ParseConfig) -> dict[str, Any]:
         """All of them, the weights to start from by their content."""
@@ -180,7 +187,7 @@ class Runner:
     # ---- the chain ----
 
     def _scored(self, trial: Trial, names: Names, path: Path) -> Score:
-        splits = self.people(trial.config.data)
+        splits = self.tested(trial)
         network: Refined | Parsed
         if trial.network == "refine":
             network = self._refined(trial.config.data, trial.config.refine, names.refine)
@@ -207,7 +214,7 @@ class Runner:
             return refined(refine, self.people(data), self._run(name))
 
     def _parsed(self, trial: Trial, names: Names) -> tuple[Parsed, tuple[int, int]]:
-        splits, parse = self.people(trial.config.data), trial.config.parse
+        splits, parse = self.people(trial.config.data).parsing, trial.config.parse
         people: Sequence[Person] = splits.labelled
         extra: Sequence[Person] = []
         if trial.supervision == "all":

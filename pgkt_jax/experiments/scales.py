@@ -74,11 +74,18 @@ K, N = 3, 5
 """The paper's choice for all experiments but those of Table 2 (section 4.3)."""
 
 
-def base_config(scale: Scale, people: str, *, config: str | None = None) -> Config:
-    """The config that every row of every table is a change of; raises as `load_config`."""
-    own = "quickstart_puppets" if (scale.config, people) == ("quickstart_folder", "puppets") else scale.config
-    found = load_config(config or own)[1]
-    return replace(found, data=replace(found.data, people=people), refine=replace(found.refine, k=K, n=N))
+def base_config(scale: Scale, people: str | None, *, config: str | None = None) -> Config:
+    """The config that every row of every table is a change of; raises as `load_config`.
+
+    Args:
+        scale: says the config.
+        people: in place of all of the config's data sets; None: the config's, drawn people at scales cpu and smoke.
+        config: in place of the scale's.
+    """
+    drawn = scale.config == "quickstart_folder" and people in (None, "puppets")
+    found = load_config(config or ("quickstart_puppets" if drawn else scale.config))[1]
+    data = found.data if people is None else replace(found.data, people=people, poses=(), parse_people=None)
+    return replace(found, data=data, refine=replace(found.refine, k=K, n=N))
 
 
 def networks(scale: Scale, base: Config) -> dict[str, ParseConfig]:

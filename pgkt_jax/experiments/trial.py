@@ -21,6 +21,7 @@ class Trial:
         share: how many of the people known by keypoints only there are, 0 to 1.
         noise: added to their joints, see `noise.noisy`.
         masks_last: above 0, parsing goes on with the masks alone for this share of its steps, see `masks_alone`.
+        on_people: test the parsing network, too, on the people whom the refinement network is tested on.
     """
 
     config: Config
@@ -29,6 +30,12 @@ class Trial:
     share: float = 1.0
     noise: float = 0.0
     masks_last: float = 0.0
+    on_people: bool = False
+
+    @property
+    def tested_as_refined(self) -> bool:
+        """Whether the network is tested on the people whom the refinement network is tested on."""
+        return self.network == "refine" or self.on_people
 
     def but(self, *, data: Change | None = None, refine: Change | None = None, parse: Change | None = None,
             **own: Any) -> "Trial":  # fmt: skip

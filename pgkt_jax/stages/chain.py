@@ -61,7 +61,8 @@ def check_run(config: Config, splits: Splits) -> None:
         ValueError: nobody to validate on or to test, fewer labelled people than the prior needs, a batch that the
             devices cannot share, or steps to trace that there are not.
     """
-    splits.need("val", "test")
+    for people in (splits, splits.parsing):
+        people.need("val", "test")
     check_refinement(config.refine, splits.labelled, profile=config.profile)
     check_batch(config.parse.batch, "parse.batch", parts=config.parse.accumulate)
     check_profile(config.profile, config.parse.steps, "parse")

@@ -20,7 +20,7 @@ from pgkt_jax.report.figures import contact_sheet
 from pgkt_jax.report.gallery import GalleryRow
 from pgkt_jax.report.page import difference_card, gain_cards, write_page
 from pgkt_jax.report.table import format_table
-from pgkt_jax.stages.chain import Refined, check_run, parsed, refined, synthesized
+from pgkt_jax.stages.chain import Parsed, Refined, check_run, parsed, refined, synthesized
 from pgkt_jax.stages.evaluate import score_people, stack_share, write_results
 from pgkt_jax.stages.feed import people_of_run
 from pgkt_jax.stages.gallery import gallery, shown_rows
@@ -36,16 +36,32 @@ OVERVIEW = 4
 
 @dataclass
 class Results:
-    """What the stages found: one row a method, and the labels of this process' test people that it was scored on."""
+    """What the stages found: one row a method, and its labels of this process' test people, whom the pictures show."""
 
     splits: Splits
     test: People
+    parsing_test: People
     rows: list[dict[str, Any]] = field(default_factory=list)
     labels: dict[str, np.ndarray] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, splits: Splits) -> "Results":
+        test = stack_share(splits.test, splits.canvas)
+        whole = splits.parsing
+        return cls(splits, test, test if whole is splits else stack_share(whole.test, whole.canvas))
+
     def add(self, name: str, group: str, labels: np.ndarray) -> None:
         self.labels[name] = labels
-        self.rows.append({"name": name, "group": group, **score_people(labels, self.test, self.splits.skeleton)})
+        self._score(name, group, labels, self.test)
+
+    def add_parsing(self, name: str, network: Parsed) -> None:
+        shown = network.labels(self.test)
+        self.labels[name] = shown
+        labels = shown if self.parsing_test is self.test else network.labels(self.parsing_test)
+        self._score(name, PIXELS, labels, self.parsing_test)
+
+    def _score(self, name: str, group: str, labels: np.ndarray, people: People) -> None:
+        self.rows.append({"name": name, "group": group, **score_people(labels, people, self.splits.skeleton)})
 
     def row(self, name: str) -> dict[str, Any]:
         return next(row for row in self.rows if row["name"] == name)
@@ -60,7 +76,7 @@ def quickstart(config: Config, folder: Path) -> Results:
     splits = people_of_run(config.data)
     check_run(config, splits)
     splits.need("keypoints_only")
-    results = Results(splits, stack_share(splits.test, splits.canvas))
+    results = Results.of(splits)
     refiners = {kind: _refined(config, splits, kind, folder) for kind in PRIORS}
     bank = refiners["part-level"].bank
     alone = prior_labels(bank, results.test, k=config.refine.k, method=config.refine.method)
@@ -70,12 +86,13 @@ def quickstart(config: Config, folder: Path) -> Results:
         name = "refined, no prior" if kind == "none" else f"refined, {kind} prior"
         results.add(name, JOINTS, refiner.labels(results.test))
     synthesised = synthesized(refiners["part-level"], splits, folder / SPLIT)
+    whole = splits.parsing
     parsers = {"full": [], "semi": synthesised, **({"all": splits.hidden} if splits.all_have_masks else {})}
     for name, extra in parsers.items():
-        people = joined(splits.labelled, extra)
+        people = joined(whole.labelled, extra)
         run = folder / f"parse-{name}"
-        network = parsed(config.parse, people, splits, run, title=f"parse ({name})", profile=config.profile)
-        results.add(f"parsing, {name}", PIXELS, network.labels(results.test))
+        network = parsed(config.parse, people, whole, run, title=f"parse ({name})", profile=config.profile)
+        results.add_parsing(f"parsing, {name}", network)
     if hosts.is_first():
         _write(config, results, bank, folder)
     return results
@@ -102,7 +119,7 @@ def _write(config: Config, results: Results, bank: PoseBank, folder: Path) -> No
             f"{len(results.splits.labelled)} people have masks, {len(results.splits.hidden)} have joints only. Their "
             "part masks are transferred from people in a similar pose, refined by a network, and teach the parsing "
             f"network that needs no joints. Scores are mean IoU over {skeleton.num_classes} classes on "
-            f"{len(results.splits.test)} test people, each at its image's own size."
+            f"{len(results.splits.test)} test people, each at its image's own size.{_parsing_lead(results.splits)}"
         ),
         rows=results.rows,
         classes=skeleton.classes,
@@ -114,7 +131,7 @@ def _write(config: Config, results: Results, bank: PoseBank, folder: Path) -> No
         ],
         gallery=strips,
         settings=settings,
-        notes=NOTES,
+        notes=NOTES if results.splits.parsing is results.splits else (*NOTES, OTHER_PICTURES),
         curves=[_curves("Refinement", folder, "refine-"), _curves("Parsing", folder, "parse-")],
     )  # fmt: skip
     print(format_table(results.rows, skeleton.classes))
@@ -137,10 +154,29 @@ NOTES = (
     "from the prior than an independent annotation would show; background and head gain little.",
 )
 
+OTHER_PICTURES = (
+    "The two groups were scored on different pictures and do not compare. The pictures below are those of the first "
+    "group, for both."
+)
+
+
+def _parsing_lead(splits: Splits) -> str:
+    """What the lead adds where the parsing network has pictures of its own."""
+    whole = splits.parsing
+    if whole is splits:
+        return ""
+    return (
+        f" The parsing network learns from {len(whole.labelled)} other pictures with masks, and its scores are of "
+        f"{len(whole.test)} such pictures."
+    )
+
 
 def _counts(splits: Splits) -> dict[str, int]:
     groups = ("labelled", "keypoints_only", "val", "test")
-    return {name: len(getattr(splits, name)) for name in groups}
+    counts = {name: len(getattr(splits, name)) for name in groups}
+    if splits.parsing is splits:
+        return counts
+    return counts | {f"parsing {name}": count for name, count in _counts(splits.parsing).items()}
 
 
 def _curves(title: str, folder: Path, prefix: str) -> Chart:
