@@ -13,7 +13,7 @@ from flax import nnx
 from pgkt_jax import cli
 from pgkt_jax.bench import measure, overhead, parse, refine, rivals, training
 from pgkt_jax.bench.flops import forward_flops
-from pgkt_jax.nets import attention, fcn, vgg
+from pgkt_jax.nets import attention, backbones, convnext, fcn, vgg
 from pgkt_jax.nets.parser import parser
 from pgkt_jax.nets.unet import UNet
 from pgkt_jax.train.optim import adam
@@ -32,7 +32,11 @@ PARSE = {"batch": 2, "size": (30, 25), "width": 4, "attention_width": 8}
 PARSERS = {
     "subpixel": {"head": "subpixel", "optimizer": "adam"},
     "attention on vgg": {"backbone": "vgg", "head": "attention", "optimizer": "sgd", "scales": (1.0, 0.5)},
+    "aspp on resnet101": {"backbone": "resnet101", "head": "aspp", "optimizer": "sgd"},
+    "plain on resnet101-torchvision": {"backbone": "resnet101-torchvision", "head": "plain"},
+    "plain on convnext": {"backbone": "convnext", "head": "plain", "optimizer": "adam"},
 }
+BLOCKS = (1, 2, 1, 1)  # of the deep ones, which else take minutes to compile
 
 
 def arguments(fields):
@@ -94,8 +98,15 @@ def test_the_papers_networks_have_the_flops_of_their_layers():
 
 
 def without_dropout(monkeypatch):
-    for module in (attention, fcn, vgg):
-        monkeypatch.setattr(module, "dropout", lambda x, keys: x)
+    for module in (attention, fcn, vgg, convnext):
+        monkeypatch.setattr(module, "dropout", lambda x, keys, rate=0.5: x)
+
+
+def disturbed(ours):
+    """Else a norm would do nothing, and a branch of ConvNeXt next to nothing."""
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(lambda leaf: leaf + 0.05 * rng.normal(size=leaf.shape).astype(leaf.dtype), ours.state.params)
+    return dataclasses.replace(ours, state=dataclasses.replace(ours.state, params=params))
 
 
 def check_same(ours, alone, rival):
@@ -128,15 +139,18 @@ def test_the_rival_refinement_network_computes_and_learns_the_same(people, monke
 @needs_torch
 @pytest.mark.parametrize("name", PARSERS)
 def test_the_rival_parsing_networks_compute_and_learn_the_same(people, name, monkeypatch):
-    for module in (attention, fcn, vgg):
-        monkeypatch.setattr(module, "dropout", lambda x, keys: x)
+    without_dropout(monkeypatch)
+    for backbone, (place, own) in backbones.BACKBONES.items():
+        if place in ("resnet.ResNet", "convnext.ConvNeXt"):
+            monkeypatch.setitem(backbones.BACKBONES, backbone, (place, {**own, "blocks": BLOCKS}))
     config = parse.config_of(parse.Setting(people=people, **PARSE, **PARSERS[name]))
-    ours = parse.training_of(config, people)
+    ours = disturbed(parse.training_of(config, people))
     alone = torch_training.inference(torch_parser.parser(config, ours), ours.inputs, dtype="float32")()
     rival = parse.rivals_of(config, ours)["torch (cpu, NCHW)"]
     rival.network.eval()
     check_same(ours, alone, rival)
-    assert parse.rivals_of(dataclasses.replace(config, backbone="convnext"), ours) == {}
+    monkeypatch.setattr(torch_parser, "BACKBONES", {})
+    assert parse.rivals_of(config, ours) == {}
 
 
 @needs_torch

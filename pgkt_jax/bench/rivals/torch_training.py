@@ -58,6 +58,13 @@ def continued(x: torch.Tensor, multiple: int) -> torch.Tensor:
     return F.pad(x, (0, -x.shape[3] % multiple, 0, -x.shape[2] % multiple), mode="replicate")
 
 
+def resized(x: torch.Tensor, size: list[int]) -> torch.Tensor:
+    """`nets.layers.resize` of [B, C, h, w]."""
+    if list(x.shape[2:]) == size:
+        return x
+    return F.interpolate(x, size, mode="bilinear", antialias=x.shape[2] > size[0] or x.shape[3] > size[1])
+
+
 def cross_entropy(logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
     """`train.losses.cross_entropy` of [B, C, H, W] and int64[B, H, W]."""
     return F.cross_entropy(logits, classes, ignore_index=IGNORE)
