@@ -34,6 +34,10 @@ if python3 -c 'import jax, sys; sys.exit(jax.default_backend() == "cpu")'; then
   done
   trained parse --backbone vgg --head attention --optimizer sgd --size 320 320 --scales 1 .75 .5 --batch 30 \
     --dtype bfloat16 --out runs/bench/accelerator
+  trained parse --backbone resnet101 --head aspp --optimizer sgd --size 321 321 --batch 8 --dtype bfloat16 \
+    --out runs/bench/accelerator-resnet
+  trained parse --backbone convnext --head plain --size 320 320 --batch 16 --dtype bfloat16 \
+    --out runs/bench/accelerator-convnext
   trained synthesize "${paper[@]}" --k 3 --batch 64 --out runs/bench/accelerator
   trained overhead --backbone vgg --head plain --optimizer sgd --size 320 320 --batch 30 --dtype bfloat16 --every 1000 \
     --turns 2 --out runs/bench/accelerator
@@ -46,6 +50,8 @@ else
   trained parse --out runs/bench/cpu
   trained parse --backbone vgg --head attention --optimizer sgd --width 16 --attention_width 128 --batch 4 \
     --out runs/bench/cpu-vgg
+  trained parse --backbone resnet101 --head aspp --optimizer sgd --width 16 --batch 4 --out runs/bench/cpu-resnet
+  trained parse --backbone convnext --head plain --width 24 --batch 4 --out runs/bench/cpu-convnext
   trained synthesize --out runs/bench/cpu
   trained overhead --out runs/bench/cpu
 fi

@@ -246,6 +246,16 @@ def test_the_parsing_network_is_measured_at_the_scales_asked_for(people, tmp_pat
     assert seen[0].classes.shape == (2, 5, 4)
 
 
+@pytest.mark.parametrize(("name", "fields"), [("refine", {**REFINE, "depth": 1}), ("parse", PARSE)])
+def test_a_plan_tells_memory_and_runs_nothing(people, tmp_path, monkeypatch, capsys, name, fields):
+    for module in (refine, parse):
+        monkeypatch.setattr(module, "compare", None)
+    assert cli.main(["bench", name, "--people", people, *arguments(fields), "--plan", "--out", str(tmp_path)]) == 0
+    (row,) = json.loads((tmp_path / f"{name}.json").read_text())["rows"]
+    assert row["peak_mib"] > row["temporary_mib"] > 0
+    assert f"{row['peak_mib']:.0f}" in capsys.readouterr().out
+
+
 def test_labelling_end_to_end_is_held_against_the_network_alone(people, tmp_path):
     fields = {name: REFINE[name] for name in ("batch", "size", "k", "depth", "width")}
     written, rows = bench("synthesize", people, {**fields, "depth": 1}, tmp_path)

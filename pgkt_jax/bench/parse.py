@@ -12,7 +12,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
-from pgkt_jax.bench.training import Labelled, Scan, Training, compare, format_rows, made_up
+from pgkt_jax.bench.training import Labelled, Scan, Training, compare, format_rows, made_up, planned
 from pgkt_jax.config import BackboneName, HeadName, ParseConfig
 from pgkt_jax.stages.parse import parse_step, parsing_loss, parsing_network, parsing_optimizer
 from pgkt_jax.train.state import TrainState
@@ -27,6 +27,7 @@ class Setting:
         batch, accumulate, size, backbone, head, width, scales, attention_width, optimizer, dtype: as for `ParseConfig`.
         scan: where to measure steps in one `lax.scan` as well.
         seconds: to spend on the comparison; streaming spends as much again.
+        plan: compile the step and say what memory it needs, in place of running anything.
     """
 
     people: str = "puppets"
@@ -42,12 +43,13 @@ class Setting:
     dtype: Literal["float32", "bfloat16"] = "float32"
     scan: Scan = "accelerators"
     seconds: float = 20.0
+    plan: bool = False
 
 
 def config_of(setting: Setting) -> ParseConfig:
     """The stage's config."""
     fields = asdict(setting)
-    for name in ("people", "scan", "seconds"):
+    for name in ("people", "scan", "seconds", "plan"):
         del fields[name]
     return ParseConfig(**fields, color=0.3)
 
@@ -76,14 +78,12 @@ def run(setting: Setting, folder: Path) -> None:
     """Measures, prints, and writes `parse.json`."""
     config = config_of(setting)
     training = training_of(config, setting.people)
-    rivals = rivals_of(config, training)
-    result: dict[str, Any] = {
-        "device": jax.devices()[0].device_kind,
-        "setting": asdict(setting),
-        **compare(training, rivals, seconds=setting.seconds, scan=setting.scan),
-    }
+    rivals = {} if setting.plan else rivals_of(config, training)
+    found = planned(training) if setting.plan else compare(training, rivals, seconds=setting.seconds, scan=setting.scan)
+    result: dict[str, Any] = {"device": jax.devices()[0].device_kind, "setting": asdict(setting), **found}
     what = f"{setting.head} on {setting.backbone}"
     print(f"{result['device']}: {what}, batch {setting.batch}, {setting.size}, {setting.dtype}")
-    print(format_rows(result) if rivals else f"{format_rows(result)}\nno rival: {what} in PyTorch is not here")
+    missing = "" if rivals or setting.plan else f"\nno rival: {what} in PyTorch is not here"
+    print(format_rows(result) + missing)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "parse.json").write_text(json.dumps(result, indent=1))

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import jax
 
-from pgkt_jax.bench.training import Labelled, Scan, Training, compare, format_rows, made_up
+from pgkt_jax.bench.training import Labelled, Scan, Training, compare, format_rows, made_up, planned
 from pgkt_jax.config import RefineConfig
 from pgkt_jax.stages.refine import bank_of, refine_step, refinement_loss, refinement_network
 from pgkt_jax.train.optim import adam
@@ -28,6 +28,7 @@ class Setting:
         batch, size, k, n, method, depth, width, dropout_blocks, input_skip, loss, dtype: as for `RefineConfig`.
         scan: where to measure steps in one `lax.scan` as well.
         seconds: to spend on the comparison; streaming spends as much again.
+        plan: compile the step and say what memory it needs, in place of running anything.
     """
 
     people: str = "puppets"
@@ -44,12 +45,13 @@ class Setting:
     dtype: Literal["float32", "bfloat16"] = "float32"
     scan: Scan = "accelerators"
     seconds: float = 20.0
+    plan: bool = False
 
 
 def config_of(setting: Setting) -> RefineConfig:
     """The stage's config."""
     fields = asdict(setting)
-    for name in ("people", "scan", "seconds"):
+    for name in ("people", "scan", "seconds", "plan"):
         del fields[name]
     return RefineConfig(**fields, color=0.3, learning_rate=1e-3)
 
@@ -81,13 +83,11 @@ def run(setting: Setting, folder: Path) -> None:
     """Measures, prints, and writes `refine.json`."""
     config = config_of(setting)
     training = training_of(config, setting.people)
-    rivals = rivals_of(config, training)
-    result: dict[str, Any] = {
-        "device": jax.devices()[0].device_kind,
-        "setting": asdict(setting),
-        **compare(training, rivals, seconds=setting.seconds, scan=setting.scan),
-    }
+    rivals = {} if setting.plan else rivals_of(config, training)
+    found = planned(training) if setting.plan else compare(training, rivals, seconds=setting.seconds, scan=setting.scan)
+    result: dict[str, Any] = {"device": jax.devices()[0].device_kind, "setting": asdict(setting), **found}
     print(f"{result['device']}: refinement, batch {setting.batch}, {setting.size}, {setting.dtype}")
-    print(format_rows(result) if rivals else f"{format_rows(result)}\nno rival: PyTorch is not installed")
+    missing = "" if rivals or setting.plan else "\nno rival: PyTorch is not installed"
+    print(format_rows(result) + missing)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "refine.json").write_text(json.dumps(result, indent=1))

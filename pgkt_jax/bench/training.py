@@ -170,6 +170,13 @@ def compare(training: Training, rivals: Mapping[str, Any], *, seconds: float, sc
     }
 
 
+def planned(training: Training) -> dict[str, Any]:
+    """A row of what compiling the step told, its memory above all; nothing is run."""
+    batch = people_of_step(training, 0)
+    _, told = build(jax.jit(training.step, donate_argnums=0), training.state, training.context, batch)
+    return {"rows": [{"name": "step, compiled", **told}]}
+
+
 def _chains(training: Training, steps: int, *, scan: bool) -> tuple[dict[str, Chain], dict[str, int]]:
     """Ways to train, each of so many steps a call, and where a call is of another number of steps, that number."""
     state, context, arrays = training.state, training.context, training.labelled.arrays
@@ -231,6 +238,8 @@ def format_rows(result: Mapping[str, Any], *, unit: str = "people/s") -> str:
         rest = "".join(
             f"{row[name]:{wide}{form}}" if name in row else " " * wide for name, (wide, form) in zip(names, cells)
         )
-        lines.append(f"{row['name']:36}{row['people_per_s']:10.1f}{rest}")
-    lines.append(f"{'matrix product':46}{result['matrix_tflop_per_s']:10.3f}")
-    return "\n".join(lines + [f"{name:36}{value:10.2f}" for name, value in result["ratios"].items()])
+        speed = f"{row['people_per_s']:10.1f}" if "people_per_s" in row else " " * 10
+        lines.append(f"{row['name']:36}{speed}{rest}")
+    if "matrix_tflop_per_s" in result:
+        lines.append(f"{'matrix product':46}{result['matrix_tflop_per_s']:10.3f}")
+    return "\n".join(lines + [f"{name:36}{value:10.2f}" for name, value in result.get("ratios", {}).items()])
