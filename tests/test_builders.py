@@ -11,13 +11,14 @@ import pytest
 from annotations import STANDING, boxes, csv_row, put, put_image, put_labels
 
 from pgkt_jax import cli
-from pgkt_jax.commands.build_data import READERS, write_people_folder
+from pgkt_jax.commands.build_data import READERS
 from pgkt_jax.config import DataConfig
 from pgkt_jax.data.builders.array_record import ArrayRecordPeople, write_array_record
 from pgkt_jax.data.folder import read_people_folder
 from pgkt_jax.data.puppet_animals import PuppetAnimals, draw_animal
 from pgkt_jax.data.puppets import Puppets, draw_puppet
 from pgkt_jax.data.sources import open_people, splits_of
+from pgkt_jax.data.writer import write_people_folder
 from pgkt_jax.skeleton import HORSE, PASCAL_PERSON
 
 

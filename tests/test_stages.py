@@ -19,6 +19,7 @@ from flax import nnx
 from pgkt_jax.commands import stages
 from pgkt_jax.config import Config, DataConfig, ParseConfig, RefineConfig
 from pgkt_jax.data.batch import stack_people, take
+from pgkt_jax.data.digests import digest
 from pgkt_jax.data.folder import read_people_folder
 from pgkt_jax.data.puppets import draw_puppet
 from pgkt_jax.data.sources import open_people, read_splits
@@ -28,7 +29,7 @@ from pgkt_jax.prior import nearest_poses
 from pgkt_jax.skeleton import PASCAL_PERSON
 from pgkt_jax.stages import chain, parse, quickstart, refine
 from pgkt_jax.stages.refine import bank_of, network_input, refine_step, refinement_network, train_refinement
-from pgkt_jax.stages.synthesize import SPLIT, digest, parts_of_classes, synthesize
+from pgkt_jax.stages.synthesize import SPLIT, parts_of_classes, synthesize
 from pgkt_jax.train.state import TrainState
 
 SIZE = (32, 24)

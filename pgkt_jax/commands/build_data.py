@@ -2,12 +2,11 @@
 
 import argparse
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from pgkt_jax.commands.arguments import Arguments
-from pgkt_jax.data.person import Person
 from pgkt_jax.data.puppet_animals import PuppetAnimals
 from pgkt_jax.data.puppets import Puppets
 from pgkt_jax.data.readers.coco_poses import read_coco_poses
@@ -17,8 +16,7 @@ from pgkt_jax.data.readers.lip import read_lip
 from pgkt_jax.data.readers.mpii import read_mpii
 from pgkt_jax.data.readers.pascal_person_part import read_pascal_person_part
 from pgkt_jax.data.sources import Source
-from pgkt_jax.data.writer import PeopleWriter
-from pgkt_jax.train.identity import digest
+from pgkt_jax.data.writer import write_people_folder
 
 
 def read_puppets(root: Path, *, seed: int = 0) -> Source:
@@ -83,45 +81,6 @@ def main(arguments: Sequence[str]) -> None:
         write_array_record(values.name, source.skeleton, splits, values.out)
     counts = ", ".join(f"{name} {count:,}" for name, count in source.splits.items() if count)
     print(f"{values.out}: {values.name}: {counts}; train with --data.people {values.out}")
-
-
-def write_people_folder(source: Source, root: Path) -> None:
-    """Writes any source as a people folder; a killed run goes on where it was.
-
-    Raises:
-        ValueError: the folder holds somebody who is not in the source, or is another there.
-    """
-    with PeopleWriter(root, source.skeleton) as writer:
-        if writer.finished:
-            _check_same(source, writer)  # before anything is written
-        for split, person in _everybody(source):
-            if person.id not in writer.finished:
-                writer.add(person, split=split, provenance=_provenance(split, person))
-
-
-def _check_same(source: Source, writer: PeopleWriter) -> None:
-    there = dict(writer.finished)
-    for split, person in _everybody(source):
-        if there.pop(person.id, found := _provenance(split, person)) != found:
-            raise ValueError(
-                f"{writer.root}: person {person.id!r} is another there: delete the folder or choose another"
-            )
-    if there:
-        raise ValueError(
-            f"{writer.root} holds {len(there)} people of another data set, {min(there)!r} for one: "
-            "delete it or choose another"
-        )
-
-
-def _everybody(source: Source) -> Iterator[tuple[str, Person]]:
-    for split, count in source.splits.items():
-        for person in source.split(split) if count else ():
-            yield split, person
-
-
-def _provenance(split: str, person: Person) -> dict[str, Any]:
-    content = (person.image, person.joints, person.visible, person.label_map)
-    return {"digest": digest(content), "split": split}
 
 
 def _reads(default: Any, kind: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Writes people folders, person by person, so that a killed run goes on where it was."""
+"""Writes people folders, person by person or a whole data set, so that a killed run goes on where it was."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from pgkt_jax.data import checks, files, pictures
+from pgkt_jax.data.digests import people_digest
 from pgkt_jax.data.person import Person
+from pgkt_jax.data.splits import Source
 from pgkt_jax.skeleton import Skeleton
 
 
@@ -192,3 +194,41 @@ def _json_copy(provenance: dict[str, Any]) -> dict[str, Any]:
         return json.loads(json.dumps(checks.object_or_none(provenance), allow_nan=False))
     except TypeError as error:
         raise ValueError(f"cannot be written as JSON ({error})") from error
+
+
+def write_people_folder(source: Source, root: Path) -> None:
+    """Writes any source as a people folder; a killed run goes on where it was.
+
+    Raises:
+        ValueError: the folder holds somebody who is not in the source, or is another there.
+    """
+    with PeopleWriter(root, source.skeleton) as writer:
+        if writer.finished:
+            _check_same(source, writer)  # before anything is written
+        for split, person in _everybody(source):
+            if person.id not in writer.finished:
+                writer.add(person, split=split, provenance=_provenance(split, person))
+
+
+def _check_same(source: Source, writer: PeopleWriter) -> None:
+    there = dict(writer.finished)
+    for split, person in _everybody(source):
+        if there.pop(person.id, found := _provenance(split, person)) != found:
+            raise ValueError(
+                f"{writer.root}: person {person.id!r} is another there: delete the folder or choose another"
+            )
+    if there:
+        raise ValueError(
+            f"{writer.root} holds {len(there)} people of another data set, {min(there)!r} for one: "
+            "delete it or choose another"
+        )
+
+
+def _everybody(source: Source) -> Iterator[tuple[str, Person]]:
+    for split, count in source.splits.items():
+        for person in source.split(split) if count else ():
+            yield split, person
+
+
+def _provenance(split: str, person: Person) -> dict[str, Any]:
+    return {"digest": people_digest([person]), "split": split}

@@ -23,6 +23,7 @@ import numpy as np
 from pgkt_jax.config import DataConfig, ParseConfig, RefineConfig
 from pgkt_jax.data import checks
 from pgkt_jax.data.batch import stack_people
+from pgkt_jax.data.digests import content_digest, people_digest
 from pgkt_jax.data.files import write_atomically
 from pgkt_jax.data.person import LazyPeople, Person, joined
 from pgkt_jax.data.splits import Splits
@@ -33,7 +34,7 @@ from pgkt_jax.stages.evaluate import score_people
 from pgkt_jax.stages.feed import people_of_run
 from pgkt_jax.stages.gallery import shown_rows
 from pgkt_jax.stages.parse import PARSERS, check_start
-from pgkt_jax.train.identity import accepting_changes, check_config, content_digest, people_digest
+from pgkt_jax.train.identity import accepting_changes, check_config
 from pgkt_jax.train.log import read_metrics
 from pgkt_jax.train.run_folder import training_in
 

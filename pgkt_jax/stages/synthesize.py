@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from pgkt_jax.config import RefineConfig
 from pgkt_jax.data.batch import People, stack_people
+from pgkt_jax.data.digests import digest
 from pgkt_jax.data.person import Person
 from pgkt_jax.geometry import box_pixels, segment_distance
 from pgkt_jax.prior import PoseBank, nearest_poses
@@ -21,7 +22,6 @@ from pgkt_jax.stages.evaluate import Labels, batch_size
 from pgkt_jax.stages.refine import refined_labels
 from pgkt_jax.train import hosts
 from pgkt_jax.train.faults import Stopped, noting_sigterm
-from pgkt_jax.train.identity import digest
 from pgkt_jax.train.log import Progress
 from pgkt_jax.train.sharding import local_mesh, split
 from pgkt_jax.train.state import TrainState

@@ -6,7 +6,6 @@ what has changed since.
 
 import contextlib
 import dataclasses
-import hashlib
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,10 +13,8 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-import jax
-import numpy as np
-
 from pgkt_jax.data import checks
+from pgkt_jax.data.digests import Digest, content_of, digest, people_digest
 from pgkt_jax.data.files import write_atomically
 from pgkt_jax.data.person import Person
 from pgkt_jax.train import hosts
@@ -132,12 +129,12 @@ def _is_told(person: object) -> bool:
 
 def _trained_on(people: Iterable[Person]) -> dict[str, Any]:
     """A digest of everybody, and for everybody the id and digests of photograph, label map and joints."""
-    whole, everybody = hashlib.sha256(), []
+    whole, everybody = Digest(), []
     for person in people:  # one after the other: they may be more than memory holds
+        whole.add(content_of(person))
         pose = (person.joints, person.visible)
-        _update(whole, (person.image, person.label_map, *pose))
         everybody.append([person.id, digest(person.image), digest(person.label_map), digest(pose)])
-    return {"digest": _short(whole), "people": everybody}
+    return {"digest": str(whole), "people": everybody}
 
 
 def _people_changes(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
@@ -161,35 +158,3 @@ def _people_changes(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
 
 def _names(ids: Sequence[str]) -> str:
     return ", ".join(ids[:_NAMED]) + f" and {len(ids) - _NAMED} more" * (len(ids) > _NAMED)
-
-
-def people_digest(people: Iterable[Person]) -> str:
-    """Twelve hexadecimal digits that stand for photographs, label maps and joints, in this order of people."""
-    return _trained_on(people)["digest"]
-
-
-def digest(tree: Any) -> str:
-    """Twelve hexadecimal digits that stand for the values of a pytree."""
-    hasher = hashlib.sha256()
-    _update(hasher, tree)
-    return _short(hasher)
-
-
-def content_digest(path: Path) -> str:
-    """Twelve hexadecimal digits that stand for the bytes of a file, or of all files of a folder and their names."""
-    hasher = hashlib.sha256()
-    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-        if file.is_file():
-            with file.open("rb") as stream:
-                hasher.update(hashlib.file_digest(stream, "sha256").digest())
-            hasher.update(file.relative_to(path).as_posix().encode())
-    return _short(hasher)
-
-
-def _update(hasher: Any, tree: Any) -> None:
-    for leaf in jax.tree.leaves(tree):
-        hasher.update(np.asarray(leaf).tobytes())
-
-
-def _short(hasher: Any) -> str:
-    return hasher.hexdigest()[:12]
