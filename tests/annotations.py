@@ -233,3 +233,12 @@ def structures(value):
         for name, v in row.items():
             made[0, column][name] = structures(v)
     return made
+
+
+def pascal_sample(root):
+    """The sample of PASCAL-Part as a user has the data set; the test is skipped where it is absent."""
+    folder = sample("pascal_part_sample")
+    for name in ("JPEGImages", "Annotations_Part"):
+        (root / name).symlink_to(folder)
+    put(root / "train_id.txt", "2008_000652\n2010_005243\n")
+    put(root / "val_id.txt", "2008_000939\n2008_003228\n")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hostile import SOUND, corpus
+from hostile import corpus
+from hostile_forms import SOUND
 from jaxtyping import TypeCheckError
 
 import pgkt_jax

@@ -16,6 +16,7 @@ from annotations import (
     mpii_points,
     openpose25,
     pascal_mat,
+    pascal_sample,
     put,
     put_labels,
     sample,
@@ -226,14 +227,6 @@ def test_in_a_crowd_the_others_are_neither_ones_own_parts_nor_background(tmp_pat
 
 
 # --- real samples -----------------------------------------------------------------------------------------
-
-
-def pascal_sample(root):
-    folder = sample("pascal_part_sample")
-    for name in ("JPEGImages", "Annotations_Part"):
-        (root / name).symlink_to(folder)
-    put(root / "train_id.txt", "2008_000652\n2010_005243\n")
-    put(root / "val_id.txt", "2008_000939\n2008_003228\n")
 
 
 def real_couple(root):

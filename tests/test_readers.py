@@ -18,6 +18,7 @@ from annotations import (
     mpii_mat,
     mpii_points,
     pascal_mat,
+    pascal_sample,
     put,
     put_image,
     put_labels,
@@ -41,17 +42,14 @@ from pgkt_jax.skeleton import COW, HORSE, IGNORE, PASCAL_PERSON
 
 
 @pytest.fixture
-def pascal_sample(tmp_path):
-    folder = sample("pascal_part_sample")
-    for name in ("JPEGImages", "Annotations_Part"):
-        (tmp_path / name).symlink_to(folder)
-    put(tmp_path / "train_id.txt", "2008_000652\n2010_005243\n")
-    put(tmp_path / "pascal_person_part_val_id.txt", "2008_000939\n2008_003228\n")
+def pascal(tmp_path):
+    pascal_sample(tmp_path)
+    (tmp_path / "val_id.txt").rename(tmp_path / "pascal_person_part_val_id.txt")  # another of its names
     return tmp_path
 
 
-def test_pascal_part_sample_by_image(pascal_sample):
-    people = read_pascal_person_part(pascal_sample, records="image", val=0)
+def test_pascal_part_sample_by_image(pascal):
+    people = read_pascal_person_part(pascal, records="image", val=0)
     assert people.splits == {"train": 2, "test": 2}
     baby, couple = people.split("train")[0], people.split("test")[1]
     assert (baby.id, baby.image.shape, baby.visible.any()) == ("2008_000652", (213, 320, 3), False)
@@ -65,9 +63,9 @@ def test_pascal_part_sample_by_image(pascal_sample):
     assert areas[IGNORE] < 0.05 * 23609
 
 
-def test_pascal_part_sample_by_person(pascal_sample):
-    put(pascal_sample / "poses.csv", "\n".join(csv_row("2008_003228.jpg", joints) for joints in couple()))
-    people = read_pascal_person_part(pascal_sample, val=0)
+def test_pascal_part_sample_by_person(pascal):
+    put(pascal / "poses.csv", "\n".join(csv_row("2008_003228.jpg", joints) for joints in couple()))
+    people = read_pascal_person_part(pascal, val=0)
     assert people.splits == {"test": 2}
     person = people.split("test")[1]
     assert person.id == "2008_003228_1"
@@ -88,10 +86,10 @@ def test_both_lengths_of_the_id_lists_are_read():
     assert counts == [1696, 1797]
 
 
-def test_horse_sample(pascal_sample):
-    put(pascal_sample / "val_id.txt", "2008_000939")
-    put(pascal_sample / "horse" / "2010_005243_1.xml", horse_xml("2010_005243", "horse", SAMPLE_HORSE))
-    people = read_horse_cow(pascal_sample, val=0)
+def test_horse_sample(pascal):
+    put(pascal / "val_id.txt", "2008_000939")
+    put(pascal / "horse" / "2010_005243_1.xml", horse_xml("2010_005243", "horse", SAMPLE_HORSE))
+    people = read_horse_cow(pascal, val=0)
     assert (people.splits, people.skeleton) == ({"train": 1}, HORSE)
     horse = people.split("train")[0]
     parts = {part.name: row for row, part in enumerate(HORSE.parts, start=1)}
