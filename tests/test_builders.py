@@ -15,6 +15,7 @@ from pgkt_jax.commands.build_data import READERS
 from pgkt_jax.config import DataConfig
 from pgkt_jax.data.builders.array_record import ArrayRecordPeople, write_array_record
 from pgkt_jax.data.folder import read_people_folder
+from pgkt_jax.data.loader import stream
 from pgkt_jax.data.puppet_animals import PuppetAnimals, draw_animal
 from pgkt_jax.data.puppets import Puppets, draw_puppet
 from pgkt_jax.data.sources import open_people, splits_of
@@ -124,6 +125,37 @@ def test_unknown_split_and_empty_folder(written, tmp_path):
         ArrayRecordPeople(written).split("tests")
     with pytest.raises(ValueError, match="holds no ArrayRecord data set"):
         ArrayRecordPeople(tmp_path)
+
+
+def test_a_record_that_breaks_while_a_training_reads_it_is_named_and_skipped(written, tmp_path, capsys):
+    """Who stands in is a function of who is broken: a training that is resumed sees the same batches."""
+    copy = Path(shutil.copytree(written, tmp_path / "copy"))
+    people = open_people(str(copy)).split("train")
+    (record,) = copy.rglob("*train*array_record*")
+    data, place = record.read_bytes(), 20_000  # in a record, and not in a header between blocks of 64 KiB
+    record.write_bytes(data[:place] + bytes(64) + data[place + 64 :])
+    broken = [row for row in range(len(people)) if not _is_readable(people, row)]
+    assert len(broken) == 1
+    with pytest.raises(ValueError, match=rf"animals/1\.0\.0: split train, row {broken[0]}: cannot be read"):
+        people[broken[0]]
+
+    def seen(first_step):
+        options = {"batch": 4, "canvas": (96, 128), "seed": 0, "bank_rows": range(12), "steps": 6}
+        return np.array([batch.bank_rows for batch in stream(people, first_step=first_step, **options)])
+
+    rows = seen(0)
+    assert broken[0] not in rows
+    assert set(rows[:3].ravel()) == set(range(12)) - set(broken)
+    np.testing.assert_array_equal(seen(2), rows[2:])
+    assert f"row {broken[0]} is skipped (1, at most 1)" in capsys.readouterr().err
+
+
+def _is_readable(people, row):
+    try:
+        people[row]
+    except ValueError:
+        return False
+    return True
 
 
 def test_damaged_array_record_ends_in_one_sentence(written, tmp_path):

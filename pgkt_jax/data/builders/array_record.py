@@ -142,9 +142,10 @@ class ArrayRecordPeople:
             count = len(source)
 
         def read(row: int) -> Person:
-            with _readable(self._builder.data_dir):
+            where = f"{self._builder.data_dir}: split {name}, row {row}"
+            with _readable(where):
                 record = source[row]
-            with checks.about(f"{self._builder.data_dir}: split {name}, row {row}"):
+            with checks.about(where):
                 return _person(record, self.skeleton)
 
         return LazyPeople(range(count), read)
@@ -161,11 +162,11 @@ def _check_files(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _readable(folder: object) -> Iterator[None]:
+def _readable(what: object) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # TFDS raises anything over files that are missing or damaged, long texts with it
-        raise ValueError(f"{folder}: cannot be read as a data set of TFDS ({type(error).__name__})") from error
+        raise ValueError(f"{what}: cannot be read as a data set of TFDS ({type(error).__name__})") from error
 
 
 def _person(record: Mapping[str, Any], skeleton: Skeleton) -> Person:
