@@ -52,7 +52,7 @@ class Score:
         miou, iou: on split test, mean and by class, 0 to 1; NaN where a class is nowhere.
         val_miou: on split val, at the end of training.
         masks, keypoints: how many people with masks, and with joints only, the network has learnt from.
-        seconds, device: what the training took, and where it ran.
+        seconds, device: what the training took (with masks last, both), and where it ran.
     """
 
     key: str
@@ -192,17 +192,20 @@ class Runner:
         network: Refined | Parsed
         if trial.network == "refine":
             network = self._refined(trial.config.data, trial.config.refine, names.refine)
-            training, counts = names.refine, (len(splits.labelled), 0)
+            trainings, counts = [names.refine], (len(splits.labelled), 0)
         else:
-            (network, counts), training = self._parsed(trial, names), names.last
+            network, counts = self._parsed(trial, names)
+            trainings = list(dict.fromkeys([names.parse, names.last]))
         test = stack_people(splits.test, splits.canvas)
         labels = network.labels(test)
         found = score_people(labels, test, splits.skeleton)
-        told = json.loads((self._run(training) / "time.json").read_text())
+        times = [json.loads((self._run(training) / "time.json").read_text()) for training in trainings]
+        training = trainings[-1]
         score = Score(
             key=names.score, training=training, miou=found["miou"], iou=found["iou"],
             val_miou=read_metrics(self._run(training) / "metrics.jsonl", "miou")[-1]["miou"],
-            masks=counts[0], keypoints=counts[1], seconds=told["seconds"], device=told["device"],
+            masks=counts[0], keypoints=counts[1],
+            seconds=sum(told["seconds"] for told in times), device=times[-1]["device"],
         )  # fmt: skip
         path.parent.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(path.with_suffix(".npz"), labels=labels[shown_rows(test.size)])
