@@ -4,6 +4,9 @@ The photographs are label maps in shades of grey, so that they tell where a join
 photographs, masks and joints (read.png) in its temporary folder, those of the real samples too.
 """
 
+import tempfile
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -26,7 +29,7 @@ from annotations import (
 from PIL import Image
 from scipy.io import savemat
 
-from pgkt_jax.data.pictures import encode_png
+from pgkt_jax.data.pictures import decode_image, encode_png
 from pgkt_jax.data.readers.coco_poses import read_coco_poses
 from pgkt_jax.data.readers.horse_cow import read_horse_cow
 from pgkt_jax.data.readers.label_list import read_label_list
@@ -38,6 +41,7 @@ from pgkt_jax.report.figures import contact_sheet, side_palette
 from pgkt_jax.report.people import person_picture
 from pgkt_jax.skeleton import HORSE, IGNORE, PASCAL_PERSON
 
+PICTURE = Path(__file__).parents[1] / "pgkt_jax" / "docs" / "readers.png"
 SIZE = (120, 240)
 SHADE = 20  # between the greys of two part ids
 
@@ -183,6 +187,23 @@ def draw(people, skeleton, path):
     path.write_bytes(encode_png(contact_sheet(rows, captions=("photograph", "masks and joints"))))
 
 
+def overview(root):
+    """One of everybody that each reader has read: photograph above, masks and joints below."""
+    columns = []
+    for name, (make, _) in READERS.items():
+        read = make(root / name)
+        person, palette = everybody(read)[0], side_palette(read.skeleton)
+        photograph = person_picture(person, read.skeleton, joints=False)
+        columns.append((photograph, person_picture(person, read.skeleton, palette=palette)))
+    return contact_sheet(list(zip(*columns)), captions=list(READERS))
+
+
+def test_the_picture_of_the_docs_is_what_the_readers_read(tmp_path):
+    shown, drawn = decode_image(PICTURE.read_bytes()), overview(tmp_path)
+    assert shown.shape == drawn.shape
+    assert np.abs(shown.astype(int) - drawn).mean() < 2, "python tests/test_reader_pictures.py draws it anew"
+
+
 def limb_middles(person, skeleton):
     """(part id, row, column) of every limb whose joints are seen; of two parts with one limb the first."""
     limbs = {}
@@ -286,3 +307,8 @@ def test_joints_of_real_samples_lie_on_their_masks(tmp_path, name):
     ]
     assert len(hits) == limbs
     assert sum(hits) >= 0.8 * limbs  # of his left upper arm only a strip is to be seen
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        PICTURE.write_bytes(encode_png(overview(Path(folder))))
