@@ -169,7 +169,7 @@ class ParseConfig(_Bounded):
         weight_decay: of kernels; SGD's is part of the gradient, Adam's decoupled from it.
         drops, drop: SGD's rate is multiplied by `drop` after each of the steps `drops`.
         poly: in place of drops: the rate falls as (1 - step / steps) to this power.
-        classifier: how much faster the last layer learns, by SGD.
+        classifier: how much faster the last layer learns, by SGD (whose biases learn twice as fast as kernels).
         test_scales, test_fusion: outside of training, what is taken pixel by pixel from the logits at these scales.
         crf: outside of training, labels follow the image's edges by a dense CRF, see `nets.dense_crf`; not exported.
         accumulate: a batch goes through the network in so many parts, whose gradients add up: less memory.

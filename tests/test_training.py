@@ -115,9 +115,9 @@ def test_sgd_is_caffes_rule_with_its_parameter_groups():
         np.testing.assert_allclose(ours[layer][name], w, rtol=1e-4, atol=1e-5, err_msg=f"{layer} {name}")
 
     by_hand("stem", "kernel", 1, 0.01)
-    by_hand("stem", "bias", 1, 0)
+    by_hand("stem", "bias", 2, 0)
     by_hand("norm", "scale", 1, 0)
-    by_hand("norm", "bias", 1, 0)
+    by_hand("norm", "bias", 2, 0)
     by_hand("classifier", "kernel", 10, 0.01)
     by_hand("classifier", "bias", 20, 0)
 

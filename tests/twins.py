@@ -8,6 +8,7 @@ in data/twins.npz, which stand in where PyTorch is not installed, need no weight
 
 Sources:
     vgg        TheLegendAli/DeepLab-Context, config/DeepLab-LargeFOV/test.prototxt; torchvision/models/vgg.py
+    attention  Engineering-Course/LIP_SSL, human/config/attention/train.prototxt
     resnet     kazuto1011/deeplab-pytorch, libs/models/{deeplabv2,resnet}.py, convert.py; torchvision/models/resnet.py
     tensorflow ALISCIFP/tensorflow-deeplab-resnet, kaffe/tensorflow/network.py (a fork of DrSleep's)
     convnext   torchvision/models/convnext.py

@@ -1,6 +1,10 @@
 """The parsing network (paper, section 3.7): attention to scale over a shared fully convolutional network.
 
-After Chen et al., "Attention to Scale: Scale-aware Semantic Image Segmentation" (CVPR 2016).
+After Chen et al., "Attention to Scale: Scale-aware Semantic Image Segmentation" (CVPR 2016), layer by layer as in
+Engineering-Course/LIP_SSL, human/config/attention/train.prototxt (Gong et al., CVPR 2017, who add a loss of joints):
+fc7 of all scales on the first one's grid, concatenated; att_conv1, 3 x 3 to 512, with ReLU and dropout; att_fc, 1 x 1,
+to a softmax over the scales; the sum of the weighed fc8. There the half scale's own loss is at its own resolution; here
+every scale is compared at the first one's.
 """
 
 from typing import NamedTuple, Protocol, runtime_checkable

@@ -3,7 +3,7 @@
 Layer by layer after the published `DeepLab-LargeFOV` prototxt of Chen et al., "Semantic Image Segmentation with Deep
 Convolutional Nets and Fully Connected CRFs" (ICLR 2015), as stored at TheLegendAli/DeepLab-Context,
 config/DeepLab-LargeFOV/test.prototxt; without its average pool it is the network that "Attention to Scale" (CVPR 2016)
-shares between scales.
+shares between scales (see `nets.attention` for its prototxt).
 """
 
 import itertools

@@ -93,7 +93,7 @@ def sgd(
 
     def group(name: str, parameter: torch.Tensor) -> dict[str, Any]:
         bias = parameter.ndim == 1
-        rate = classifier * (2 if bias else 1) if "classifier" in name.split(".") else 1
+        rate = (classifier if "classifier" in name.split(".") else 1) * (2 if name.endswith("bias") else 1)
         return {"params": [parameter], "lr": learning_rate * rate, "weight_decay": 0.0 if bias else weight_decay}
 
     groups: dict[tuple[float, float], dict[str, Any]] = {}
