@@ -157,3 +157,30 @@ def test_what_misses_data_says_so_and_is_no_row_to_run(monkeypatch):
     assert {row.note for row in EXPERIMENTS["table4"](setup).rows} == {"needs --animals DATA"}
     missing = [row for row in EXPERIMENTS["poses"](setup).rows if row.trial is None]
     assert [row.note for row in missing] == ["needs --estimated DATA"]
+
+
+def test_data_that_is_named_takes_the_place_of_all_of_a_configs(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    own = scales.base_config(scales.SCALES["paper"], None).data
+    assert (own.people, own.poses, own.parse_people) == ("data/pascal_people", ("data/mpii",), "data/pascal_images")
+    given = scales.base_config(scales.SCALES["paper"], "mine").data
+    assert (given.people, given.poses, given.parse_people) == ("mine", (), None)
+    for scale in ("cpu", "smoke"):
+        assert scales.base_config(scales.SCALES[scale], None).data.people == "puppets"
+
+
+def test_experiments_with_other_people_leave_those_of_parsing_out(monkeypatch):
+    """Whose masks all stay; animals; and refinement beside parsing, which are scored on the same people."""
+    trials = {name: [row.trial for row in made.rows] for name, made in paper_experiments(monkeypatch).items()}
+    assert {trial.config.data.parse_people for trial in trials["table1"]} == {"data/pascal_images"}
+    for name in ("labels", "table4"):
+        assert {trial.config.data.parse_people for trial in trials[name]} == {None}
+    assert all(trial.tested_as_refined for trial in trials["figure8"])
+
+
+def paper_experiments(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    found = scales.SCALES["paper"]
+    base = scales.base_config(found, None)
+    setup = Setup(base, scales.networks(found, base), (8,), {"animals": "horse"}, found.animal_networks)
+    return {name: EXPERIMENTS[name](setup) for name in ("table1", "table4", "figure8", "labels")}

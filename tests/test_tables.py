@@ -13,13 +13,13 @@ import jax
 import numpy as np
 import pytest
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
+from test_experiments import experiments
 
 from pgkt_jax.commands import tables
 from pgkt_jax.data import sources
-from pgkt_jax.experiments import scales
 from pgkt_jax.experiments.page import NO_EVIDENCE
 from pgkt_jax.experiments.runner import Runner, Score
-from pgkt_jax.experiments.tables import EXPERIMENTS, Setup
+from pgkt_jax.experiments.tables import EXPERIMENTS
 from pgkt_jax.nets.pretrained import safetensors
 from pgkt_jax.skeleton import PASCAL_PERSON
 from pgkt_jax.stages import parse, refine
@@ -37,14 +37,6 @@ def _usual_compilation_afterwards():
     jax.config.update("jax_compilation_cache_dir", None)
     jax.config.update("jax_disable_most_optimizations", False)
     reset_cache()
-
-
-def experiments(scale="smoke"):
-    found = scales.SCALES[scale]
-    base = scales.base_config(found, "puppets")
-    networks = scales.networks(found, base)
-    setup = Setup(base, networks, (8, 12), {"puppet_animals": "horse"}, found.animal_networks, ["somebody"])
-    return {name: make(setup) for name, make in EXPERIMENTS.items()}
 
 
 # --- All of them, untrained -----------------------------------------------------------------------
