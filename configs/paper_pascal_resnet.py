@@ -7,8 +7,9 @@
 The data is that of paper_pascal.py. Windows of 321 x 321 pixels of images at scales .5 to 1.5, mirrored half of the
 time, batch 8, 2.5e-4 falling as (1 - step / steps)**.9, normalisation frozen; tested on all of the image at scales 1,
 .75 and .5, the maximum of their logits. VOC's photographs, 500 pixels at the longer side, are fitted into 513 x 513
-and so have nearly their own scale. 10 epochs of the 1,616 images with masks and of 10,000 people with synthesised
-labels, as many as the paper has; the release goes on with the masks alone (the last command).
+and so have nearly their own scale. 10 epochs of the 1,616 images with masks and of the 10,000 people with synthesised
+labels that the paper has (`--parse.steps` where yours are not as many); the release goes on with the masks alone (the
+last command).
 
 Hardware: one accelerator, computing in bfloat16; parameters are float32. Not run to its end yet: the paper claims .643
 at one scale and .676 at three.

@@ -8,7 +8,11 @@ Starts from the network of runs/resnet; all else is as in paper_pascal_resnet.py
 from dataclasses import replace
 from pathlib import Path
 
-from pgkt_jax.config import load_config
+from pgkt_jax.config import DataConfig, load_config
 
 _, FIRST = load_config(str(Path(__file__).with_name("paper_pascal_resnet.py")))
-CONFIG = replace(FIRST, parse=replace(FIRST.parse, steps=18180))
+CONFIG = replace(
+    FIRST,
+    data=DataConfig(people="data/pascal_images", streamed=True),
+    parse=replace(FIRST.parse, steps=18180),
+)

@@ -1,11 +1,13 @@
 """The experiments: what they compare, and what may be said of it."""
 
+import dataclasses
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from pgkt_jax.commands import tables
 from pgkt_jax.config import Config
 from pgkt_jax.experiments import paper, scales
 from pgkt_jax.experiments.judge import gap_closed, judge
@@ -184,3 +186,28 @@ def paper_experiments(monkeypatch):
     base = scales.base_config(found, None)
     setup = Setup(base, scales.networks(found, base), (8,), {"animals": "horse"}, found.animal_networks)
     return {name: EXPERIMENTS[name](setup) for name in ("table1", "table4", "figure8", "labels")}
+
+
+def test_animals_are_wider_than_high_whatever_the_network_sees(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    found = scales.SCALES["cpu"]
+    base = scales.base_config(found, "puppets")
+    network = dataclasses.replace(base.parse, size=(32, 24), image_size=(64, 48))
+    setup = Setup(base, {"small": network}, (8,), {"puppet_animals": "horse"}, ("small",))
+    parse = EXPERIMENTS["table4"](setup).rows[0].trial.config.parse
+    assert (parse.size, parse.image_size) == ((24, 32), (48, 64))
+
+
+def test_data_that_no_row_has_need_not_be_there(monkeypatch, tmp_path):
+    """Of `--animals` at the paper's scale, without its people."""
+    monkeypatch.chdir(ROOT)
+    arguments = ["table4", "--scale", "paper", "--animals", "puppet_animals", "--out", str(tmp_path)]
+    setup = tables._setup("table4", tables._read(arguments), scales.SCALES["paper"])
+    assert {row.trial.config.data.people for row in EXPERIMENTS["table4"](setup).rows} == {"puppet_animals"}
+
+
+def test_labels_leave_the_pictures_of_parsing_out(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    for more, expected in (([], None), (["--parse", "mine"], "mine")):
+        chosen = tables._read(["table1", "--scale", "paper", "--labels", "25", *more])
+        assert tables._setup("table1", chosen, scales.SCALES["paper"]).base.data.parse_people == expected

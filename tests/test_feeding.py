@@ -234,7 +234,7 @@ def test_without_split_poses_the_rest_of_train_has_keypoints_only():
 def test_parsing_has_people_of_its_own_and_the_synthesised_labels_of_all():
     wide = [person(f"wide {i}", size=(5, 12)) for i in range(4)]
     pictures = Everybody({"train": wide[:2], "val": wide[2:3], "test": wide[3:]})
-    splits = with_parsing(read_splits(everybody(), labels=2), pictures, max_side=9)
+    splits = with_parsing(read_splits(everybody(), labels=2), pictures, name="pictures", max_side=9)
     assert ids(splits.labelled) == ["1", "2"]
     parsing = splits.parsing
     assert (ids(parsing.labelled), ids(parsing.val), ids(parsing.test)) == (
@@ -253,11 +253,11 @@ def test_parsing_has_people_of_its_own_and_the_synthesised_labels_of_all():
 def test_parsing_with_people_of_another_kind_or_without_masks_is_refused():
     splits = read_splits(everybody())
     with pytest.raises(ValueError, match=r"skeleton: is 'horse', that of --data\.people 'pascal16'"):
-        with_parsing(splits, PuppetAnimals(), max_side=512)
+        with_parsing(splits, PuppetAnimals(), name="animals", max_side=512)
     with pytest.raises(ValueError, match="person 4: parts: a person of split val needs a label map"):
-        with_parsing(splits, everybody(val=PEOPLE[4:5]), max_side=512)
-    with pytest.raises(ValueError, match="nobody in split val"):
-        with_parsing(splits, everybody(val=[]), max_side=512).parsing.need("val")
+        with_parsing(splits, everybody(val=PEOPLE[4:5]), name="more", max_side=512)
+    with pytest.raises(ValueError, match=r"^more: there is nobody in split val"):
+        with_parsing(splits, everybody(val=[]), name="more", max_side=512).parsing.need("val")
     with pytest.raises(ValueError, match=r"data\.labels = 3 hides masks .* data\.parse_people = puppets: set one"):
         splits_of(DataConfig(labels=3, parse_people="puppets"))
 

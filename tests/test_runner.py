@@ -62,8 +62,9 @@ def test_a_run_is_named_by_all_that_decides_it_and_by_nothing_else(seven_people,
         runner.names(base.but(supervision="full", refine={"k": 2}, noise=0.1)),
         refine=full.refine, synthesised=full.synthesised,
     )  # fmt: skip
-    every = [runner.names(base.but(supervision="all", data={"labels": count})).parse for count in (6, 7)]
-    assert every[0] == every[1]
+    six, seven = (runner.names(base.but(supervision="all", masks_last=0.1, data={"labels": n})) for n in (6, 7))
+    assert six.parse == seven.parse
+    assert six.last != seven.last, "it goes on with those who keep their masks"
 
 
 def test_pictures_of_parsings_own_name_no_refinement(seven_people, tmp_path):

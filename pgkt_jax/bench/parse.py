@@ -27,7 +27,7 @@ class Setting:
         batch, accumulate, size, backbone, head, width, scales, attention_width, optimizer, dtype: as for `ParseConfig`.
         scan: where to measure steps in one `lax.scan` as well.
         seconds: to spend on the comparison; streaming spends as much again.
-        plan: compile the step and say what memory it needs, in place of running anything.
+        plan: compile the step and say what memory it needs; no step is run.
     """
 
     people: str = "puppets"

@@ -28,7 +28,7 @@ class Setting:
         batch, size, k, n, method, depth, width, dropout_blocks, input_skip, loss, dtype: as for `RefineConfig`.
         scan: where to measure steps in one `lax.scan` as well.
         seconds: to spend on the comparison; streaming spends as much again.
-        plan: compile the step and say what memory it needs, in place of running anything.
+        plan: compile the step and say what memory it needs; no step is run.
     """
 
     people: str = "puppets"

@@ -171,7 +171,7 @@ def compare(training: Training, rivals: Mapping[str, Any], *, seconds: float, sc
 
 
 def planned(training: Training) -> dict[str, Any]:
-    """A row of what compiling the step told, its memory above all; nothing is run."""
+    """A row of what compiling the step told, its memory above all; no step is run."""
     batch = people_of_step(training, 0)
     _, told = build(jax.jit(training.step, donate_argnums=0), training.state, training.context, batch)
     return {"rows": [{"name": "step, compiled", **told}]}

@@ -62,7 +62,7 @@ def run_parse(config: Config, folder: Path) -> None:
     """train the parsing network on masks and, where `synthesize` has left them, synthesised labels"""
     splits = people_of_run(config.data).parsing
     synthesised = folder / SPLIT
-    extra = people_folder(synthesised).split(SPLIT) if synthesised.exists() else []
+    extra = people_folder(synthesised).split(SPLIT) if hosts.anyone(synthesised.exists()) else []
     name = "semi" if len(extra) else "full"
     people = joined(splits.labelled, extra)
     run = folder / f"parse-{name}"

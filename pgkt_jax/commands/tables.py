@@ -4,7 +4,7 @@ Trainings are shared between tables, seeds and later calls, and go on where they
 `NAME.csv`, `tables.html`, `runs/` with a folder a training, and `scores/`. --scale smoke proves that every table fills,
 and its figures are no evidence; cpu and paper start from configs/quickstart_folder.py (of drawn people:
 quickstart_puppets.py) and configs/paper_pascal.py. Without --data, paper takes that config's data sets, the other two
-take drawn people.
+take drawn people, and --config the data sets of its own.
 """
 
 import sys
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> None:
     if seeds < 1:
         raise ValueError(f"--seeds {seeds}: at least one is needed")
     weights = _weights(chosen.weights)
-    experiments = {name: EXPERIMENTS[name](_setup(chosen, scale)) for name in chosen.names or EXPERIMENTS}
+    experiments = {name: EXPERIMENTS[name](_setup(name, chosen, scale)) for name in chosen.names or EXPERIMENTS}
     jax.config.update("jax_compilation_cache_dir", str(chosen.out / "compiled"))
     # Of a smoke run nearly all is compilation.
     jax.config.update("jax_disable_most_optimizations", not scale.evidence)
@@ -73,7 +73,7 @@ def _read(arguments: Sequence[str]) -> Namespace:
     parser.add_argument("--data", help="in place of the config's data sets; as --data.people of a config")
     parser.add_argument("--poses", nargs="+", metavar="DATA", help="more people with keypoints only")
     parser.add_argument("--parse", metavar="DATA", help="whom parsing trains and tests on, as --data.parse-people")
-    parser.add_argument("--labels", type=int, help="how many people of split train keep their masks; all by default")
+    parser.add_argument("--labels", type=int, help="how many people of split train keep their masks; by default all")
     parser.add_argument("--scale", choices=SCALES, default="smoke")
     parser.add_argument("--config", help="a config in place of the scale's own")
     parser.add_argument("--seeds", type=int, help="how many; 1 for smoke, else 3")
@@ -88,13 +88,18 @@ def _read(arguments: Sequence[str]) -> Namespace:
     return chosen
 
 
-def _setup(chosen: Namespace, scale: Scale) -> Setup:
+def _setup(name: str, chosen: Namespace, scale: Scale) -> Setup:
+    """What the rows of an experiment are changes of; opens data sets only where it needs to."""
     base = base_config(scale, chosen.data, config=chosen.config)
     changes = {"poses": chosen.poses and tuple(chosen.poses), "parse_people": chosen.parse, "labels": chosen.labels}
     given = {name: value for name, value in changes.items() if value is not None}
+    if chosen.labels is not None:
+        given["parse_people"] = chosen.parse  # all of whose masks stay: not the config's
     base = replace(base, data=replace(base.data, **given))
-    train = open_people(base.data.people).splits.get("train", 0)
-    labels = [count for count in scale.labels if count <= train] or [train]
+    labels: Sequence[int] = scale.labels
+    if name == "labels":
+        train = open_people(base.data.people).splits.get("train", 0)
+        labels = [count for count in scale.labels if count <= train] or [train]
     estimated, animals = chosen.estimated, chosen.animals
     drawn = base.data.people == "puppets"
     if estimated is None:

@@ -92,7 +92,7 @@ def splits_of(config: DataConfig, *, most: int | None = None, share: tuple[int, 
     if config.parse_people is None:
         return splits
     with checks.about(config.parse_people):
-        return with_parsing(splits, opened(config.parse_people), max_side=config.max_side)
+        return with_parsing(splits, opened(config.parse_people), name=config.parse_people, max_side=config.max_side)
 
 
 def _everybody(data: str, source: Source, skeleton: Skeleton) -> Iterator[Sequence[Person]]:
@@ -162,7 +162,7 @@ def _check_masks(splits: Mapping[str, Sequence[Person]]) -> None:
                 raise ValueError(f"person {person.id}: parts: a person of split {split} needs a label map")
 
 
-def with_parsing(splits: Splits, source: Source, *, max_side: int) -> Splits:
+def with_parsing(splits: Splits, source: Source, *, name: str, max_side: int) -> Splits:
     """These splits, with train, val and test of another data set for the parsing network; joints it needs none.
 
     Synthesised labels are still of the keypoints-only people of `splits`, and so are the masks of an upper bound.
@@ -180,7 +180,8 @@ def with_parsing(splits: Splits, source: Source, *, max_side: int) -> Splits:
     if not splits.streamed:
         height, width = np.maximum(canvas, canvas_of([*labelled, *val, *test]))
         canvas = int(height), int(width)
-    return replace(splits, own_parsing=replace(splits, labelled=labelled, val=val, test=test, canvas=canvas))
+    own = replace(splits, labelled=labelled, val=val, test=test, canvas=canvas, name=name)
+    return replace(splits, own_parsing=own)
 
 
 def reduced(person: Person, max_side: int) -> Person:

@@ -40,6 +40,7 @@ class Splits:
         val, test: labelled people that choices are made on, and that are scored once.
         canvas: the (H, W) that holds every image: one size for all, so that what is compiled once serves all.
         streamed: whether labelled, keypoints_only and hidden are read again and again, a batch at a time.
+        name: the data set that val and test are of, where it is not the run's `people`.
         own_parsing: these splits as the parsing network has them, where it has labelled, val and test of its own.
     """
 
@@ -51,6 +52,7 @@ class Splits:
     test: Sequence[Person]
     canvas: tuple[int, int]
     streamed: bool = False
+    name: str = ""
     own_parsing: "Splits | None" = None
 
     @property
@@ -62,7 +64,7 @@ class Splits:
         """Raises ValueError if one of these groups, which what is about to run uses, is empty."""
         for group in groups:
             if not len(getattr(self, group)):
-                raise ValueError(_EMPTY[group])
+                raise ValueError(f"{self.name}: {_EMPTY[group]}" if self.name else _EMPTY[group])
 
     @property
     def all_have_masks(self) -> bool:

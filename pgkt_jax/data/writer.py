@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pgkt_jax.data import checks, files, pictures
-from pgkt_jax.data.digests import people_digest
+from pgkt_jax.data.digests import digest
 from pgkt_jax.data.person import Person
 from pgkt_jax.data.splits import Source
 from pgkt_jax.skeleton import Skeleton
@@ -231,4 +231,5 @@ def _everybody(source: Source) -> Iterator[tuple[str, Person]]:
 
 
 def _provenance(split: str, person: Person) -> dict[str, Any]:
-    return {"digest": people_digest([person]), "split": split}
+    content = (person.image, person.joints, person.visible, person.label_map)
+    return {"digest": digest(content), "split": split}

@@ -172,7 +172,7 @@ class Runner:
         last = second
         if trial.masks_last:
             settings = self._settings(masks_alone(_training(parse), trial.masks_last))
-            last = _name("parse", settings, [second, people[0]], parsed_on("val"))
+            last = _name("parse", settings, [second, parsed_on("labelled")], parsed_on("val"))
         tested = [first] if trial.network == "refine" else [last, self._settings(parse)]
         test = self._digest(data, "test") if trial.tested_as_refined else parsed_on("test")
         return Names(first, labels, second, last, _name("score", tested, test))

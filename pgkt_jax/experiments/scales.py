@@ -79,12 +79,14 @@ def base_config(scale: Scale, people: str | None, *, config: str | None = None) 
 
     Args:
         scale: says the config.
-        people: in place of all of the config's data sets; None: the config's, drawn people at scales cpu and smoke.
+        people: in place of all of the config's data sets; None: the config's. Those of scales cpu and smoke are drawn.
         config: in place of the scale's.
     """
     drawn = scale.config == "quickstart_folder" and people in (None, "puppets")
     found = load_config(config or ("quickstart_puppets" if drawn else scale.config))[1]
-    data = found.data if people is None else replace(found.data, people=people, poses=(), parse_people=None)
+    data = found.data
+    if people is not None:
+        data = replace(data, people=people, poses=(), parse_people=None, labels=None)
     return replace(found, data=data, refine=replace(found.refine, k=K, n=N))
 
 

@@ -260,7 +260,8 @@ def table4(setup: Setup) -> Experiment:
         people, *more = animals.split(",")
         for name in setup.animal_networks:
             parse = _tested_once(setup.networks[name])
-            config = replace(base.config, parse=replace(parse, size=parse.size[::-1]))
+            whole = parse.image_size and parse.image_size[::-1]
+            config = replace(base.config, parse=replace(parse, size=parse.size[::-1], image_size=whole))
             trial = Trial(config).but(data={"people": people, "poses": tuple(more)})
             for kind in ("full", "semi"):
                 printed = beside.get((parse.backbone, parse.head, kind), "")

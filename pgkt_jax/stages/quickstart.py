@@ -119,7 +119,7 @@ def _write(config: Config, results: Results, bank: PoseBank, folder: Path) -> No
             f"{len(results.splits.labelled)} people have masks, {len(results.splits.hidden)} have joints only. Their "
             "part masks are transferred from people in a similar pose, refined by a network, and teach the parsing "
             f"network that needs no joints. Scores are mean IoU over {skeleton.num_classes} classes on "
-            f"{len(results.splits.test)} test people, each at its image's own size.{_parsing_lead(results.splits)}"
+            f"{len(results.splits.test)} test people{_parsing_lead(results.splits)}, each at its image's own size."
         ),
         rows=results.rows,
         classes=skeleton.classes,
@@ -161,13 +161,13 @@ OTHER_PICTURES = (
 
 
 def _parsing_lead(splits: Splits) -> str:
-    """What the lead adds where the parsing network has pictures of its own."""
+    """What the lead adds to the test people where the parsing network has pictures of its own."""
     whole = splits.parsing
     if whole is splits:
         return ""
     return (
-        f" The parsing network learns from {len(whole.labelled)} other pictures with masks, and its scores are of "
-        f"{len(whole.test)} such pictures."
+        f" (first group) and on {len(whole.test)} test pictures of the parsing network's own (second group), which "
+        f"learns from {len(whole.labelled)} such pictures with masks"
     )
 
 

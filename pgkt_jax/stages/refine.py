@@ -12,6 +12,7 @@ from flax import nnx
 
 from pgkt_jax.config import RefineConfig
 from pgkt_jax.data.batch import People
+from pgkt_jax.data.digests import digest
 from pgkt_jax.data.person import Person
 from pgkt_jax.data.splits import Splits
 from pgkt_jax.nets.pretrained import load_weights
@@ -61,7 +62,10 @@ def _bank_in(folder: Path, people: Sequence[Person], skeleton: Skeleton) -> Pose
             save_bank(folder, bank_of(people, skeleton))
 
     hosts.first_alone(f"{folder}: its pose bank", make)
-    return read_bank(folder)
+    bank = read_bank(folder)
+    if jax.process_count() > 1:  # a shared file system may still show a host what was there before
+        hosts.check_agreement(f"pose bank in {folder}", digest((bank.label_maps, bank.joints, bank.visible)))
+    return bank
 
 
 def refinement_network(config: RefineConfig, skeleton: Skeleton) -> UNet:
