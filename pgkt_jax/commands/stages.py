@@ -11,8 +11,8 @@ from pgkt_jax.data.splits import Splits
 from pgkt_jax.report.table import format_table
 from pgkt_jax.stages.chain import Parsed, Refined, parsed, refined, synthesized
 from pgkt_jax.stages.evaluate import score_people, stack_share, write_results
-from pgkt_jax.stages.feed import people_folder, people_of_run
 from pgkt_jax.stages.parse import trained_parser
+from pgkt_jax.stages.people import people_folder, people_of_run
 from pgkt_jax.stages.priors import KS, prior_labels, stick_labels
 from pgkt_jax.stages.quickstart import quickstart
 from pgkt_jax.stages.refine import bank_of

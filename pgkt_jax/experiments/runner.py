@@ -31,9 +31,9 @@ from pgkt_jax.experiments.noise import noisy
 from pgkt_jax.experiments.trial import Trial, masks_alone
 from pgkt_jax.stages.chain import Parsed, Refined, check_run, parsed, refined, synthesized
 from pgkt_jax.stages.evaluate import score_people
-from pgkt_jax.stages.feed import people_of_run
 from pgkt_jax.stages.gallery import shown_rows
 from pgkt_jax.stages.parse import PARSERS, check_start
+from pgkt_jax.stages.people import people_of_run
 from pgkt_jax.train.identity import accepting_changes, check_config
 from pgkt_jax.train.log import read_metrics
 from pgkt_jax.train.run_folder import training_in

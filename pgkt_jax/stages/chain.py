@@ -17,8 +17,8 @@ from pgkt_jax.data.splits import Splits
 from pgkt_jax.prior import PoseBank
 from pgkt_jax.skeleton import Skeleton
 from pgkt_jax.stages.evaluate import predict
-from pgkt_jax.stages.feed import people_folder
 from pgkt_jax.stages.parse import parsed_labels, train_parsing
+from pgkt_jax.stages.people import people_folder
 from pgkt_jax.stages.refine import check_refinement, refined_labels, train_refinement
 from pgkt_jax.stages.synthesize import SPLIT, synthesize
 from pgkt_jax.train.sharding import check_batch

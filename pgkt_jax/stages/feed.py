@@ -1,30 +1,15 @@
 """How a stage's people reach its training: all at once in memory, or streamed through grain."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import jax
 
-from pgkt_jax.config import DataConfig
 from pgkt_jax.data.batch import People, stack_people
-from pgkt_jax.data.folder import PeopleFolder, read_people_folder
 from pgkt_jax.data.order import batch_rows
 from pgkt_jax.data.person import Person
 from pgkt_jax.data.skipping import Skipping
-from pgkt_jax.data.sources import splits_of
 from pgkt_jax.data.splits import Splits
-from pgkt_jax.train import hosts
 from pgkt_jax.train.loop import Resident, Streamed
-
-
-def people_of_run(config: DataConfig, *, most: int | None = None) -> Splits:
-    """As `splits_of`, on all processes together: each checks its share of the pictures, and all end if one must."""
-    return hosts.together(config.people, lambda: splits_of(config, most=most, share=hosts.place()))
-
-
-def people_folder(folder: Path) -> PeopleFolder:
-    """As `read_people_folder`, on all processes together."""
-    return hosts.together(str(folder), lambda: read_people_folder(folder, share=hosts.place()))
 
 
 def feed(

@@ -22,8 +22,8 @@ from pgkt_jax.report.page import difference_card, gain_cards, write_page
 from pgkt_jax.report.table import format_table
 from pgkt_jax.stages.chain import Parsed, Refined, check_run, parsed, refined, synthesized
 from pgkt_jax.stages.evaluate import score_people, stack_share, write_results
-from pgkt_jax.stages.feed import people_of_run
 from pgkt_jax.stages.gallery import gallery, shown_rows
+from pgkt_jax.stages.people import people_of_run
 from pgkt_jax.stages.priors import prior_labels, stick_labels
 from pgkt_jax.stages.synthesize import SPLIT
 from pgkt_jax.train import hosts
