@@ -1,4 +1,4 @@
-"""The people of a run, opened by all processes together: each checks its share of the pictures, and all end if one must."""
+"""The people of a run, opened by all processes together: each checks its share of the pictures."""
 
 from pathlib import Path
 
