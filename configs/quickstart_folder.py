@@ -8,7 +8,7 @@ Expect, of seeds 0, 1 and 2 (`pgkt tables figure5 options labels --data street_p
 on test (on val) of .764, .763, .762 (.762, .761, .762) refined with the part-level prior, .774, .773, .772 (.770,
 .769, .770) with sticks, .623, .620, .624 (.618, .608, .612) without a prior, .641, .633, .627 (.624, .607, .614)
 parsing full, .708, .710, .709 (.719, .718, .721) semi, and .741, .745, .742 (.758, .754, .752) with all labels. More
-masks than 25: docs/method.md.
+masks than 25: pgkt_jax/docs/method.md.
 
 Parsing departs from the paper in seeing one scale, in a subpixel head, in Adam without weight decay and in views that
 vary strongly at first, and from half of the steps on less and less. Few masks profit from such views, many from calm
