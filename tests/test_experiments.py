@@ -61,7 +61,7 @@ def test_rows_are_means_with_their_range_and_smoke_is_never_judged():
     assert [round(row["miou"], 4) for row in found.rows()] == [0.61, 0.69, 0.71]
     assert found.rows()[0]["note"] == "60.0 to 62.0, 2 seeds"
     assert found.verdicts() == ["held: 25 masks, semi above 25 masks, full (+8.0 mIoU)"]
-    assert found.closed() == ["25 masks: keypoints close 80 % of the gap to all masks"]
+    assert found.closed() == ["25 masks, semi: keypoints close 80 % of the gap to all masks"]
     assert outcome(LABELS, evidence=False).verdicts()[0].startswith("no evidence:")
     priors = {row.name: [0.5, 0.6] for row in EXPERIMENTS["figure7"](Setup(Config(), {}, (25,))).rows}
     (line,) = outcome(priors, name="figure7").verdicts()

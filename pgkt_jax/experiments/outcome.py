@@ -72,9 +72,9 @@ class Outcome:
     def closed(self) -> list[str]:
         """A line for every gap that keypoints close."""
         return [
-            f"{gap.labels} masks: keypoints close {100 * share:.0f} % of the gap to all masks"
+            f"{gap.semi}: keypoints close {100 * share:.0f} % of the gap to {gap.everything}"
             if math.isfinite(share)
-            else f"{gap.labels} masks: there is no gap to close"
+            else f"{gap.semi}: there is no gap to close"
             for gap, share in zip(self.experiment.gaps, self._shares())
         ]
 
@@ -87,8 +87,8 @@ class Outcome:
         charts = []
         if self.experiment.plot is not None:
             charts.append(Chart("mean IoU, %", dict(self._lines()), x_label=self.experiment.plot.x_label))
-        if self.experiment.gaps:
-            shares = [(float(gap.labels), 100 * share) for gap, share in zip(self.experiment.gaps, self._shares())]
+        shares = [(gap.masks, 100 * share) for gap, share in zip(self.experiment.gaps, self._shares()) if gap.masks]
+        if shares:
             charts.append(Chart("share of the gap that keypoints close, %", {"closed": shares}, x_label="masks"))
         if self.experiment.curves:
             means = {name: _mean_curve([curve(score) for score in found]) for name, found in self.scores.items()}
