@@ -6,7 +6,7 @@ Hardware: two CPU cores; on one of them, with the other busy, refinement trains 
 Expect, of street_people with 25 masks (658 people to train on, 139 to score; seeds 0, 1 and 2; `pgkt tables figure5
 options table2 --data street_people --labels 25 --scale cpu`, whose priors are of 3 people out of 5), a mIoU on test (on
 val) of .769, .773, .769 (.771, .768, .766) refined with the part-level prior, .780, .781, .780 (.781, .779, .780) with
-sticks, .623, .622 (.625, .629; seeds 0 and 1) without a prior, .644, .632, .642 (.636, .599, .620) parsing full, .718,
+sticks, .623, .622, .622 (.625, .629, .618) without a prior, .644, .632, .642 (.636, .599, .620) parsing full, .718,
 .719, .716 (.725, .726, .723) semi, and .754, .753, .754 (.767, .763, .759) with all labels. More masks than 25:
 pgkt_jax/docs/method.md.
 
