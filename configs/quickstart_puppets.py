@@ -2,9 +2,9 @@
 
     bash launch/quickstart.sh
 
-Hardware: two CPU cores, 14 minutes, installing included. Expect a test mIoU of .561 for the prior alone, .592 refined
-with the part-level prior, .599 with sticks, .384 without a prior, .445 parsing full, .550 semi, .618 with all labels
-(one seed).
+Hardware: two CPU cores, 7 minutes with installing (14 on busy ones). Expect a test mIoU of .561 for the prior alone,
+.592 refined with the part-level prior, .599 with sticks, .384 without a prior, .445 parsing full, .550 semi, .618 with
+all labels (one seed).
 
 Departs from the paper where that does better on little data and time: a smaller U-Net with an input skip, cross
 entropy, batch 8, colour jitter, priors of 5 people out of 8 (chosen on street_people's split val), labels from the mean
