@@ -21,12 +21,12 @@ CONFIG = Config(
     data=DataConfig(people="people"),
     refine=RefineConfig(
         size=(160, 120), zoom=(0.9, 1.3), color=0.3, k=5, n=8, depth=5, width=32,
-        dropout_blocks=1, input_skip=True, mirror_test=True, loss="cross-entropy",
+        dropout_blocks=1, input_skip=True, mirror_test=True, outline=8, loss="cross-entropy",
         learning_rate=1e-3, decay_from=0.5, batch=8, steps=1200, every=400,
     ),
     parse=ParseConfig(
         size=(160, 120), zoom=(0.9, 1.3), stretch=0.2, turn=15.0, color=0.4, calm_from=0.5,
-        head="subpixel", mirror_test=True,
+        head="subpixel", mirror_test=True, outline=8,
         optimizer="adam", learning_rate=3e-3, weight_decay=0.0, decay_from=0.5, batch=8, steps=2400, every=400,
     ),
 )  # fmt: skip

@@ -43,6 +43,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "poly": (0, 100),
     "classifier": (0, 10_000),
     "test_scales": (0.05, 10),
+    "outline": (0, 256),
     "batch": (1, 2**20),
     "accumulate": (1, 2**20),
     "epochs": (1, _MANY),
@@ -107,6 +108,8 @@ class RefineConfig(_Bounded):
         method: how the prior is made, see `make_prior`.
         depth, width, dropout_blocks, input_skip: of the U-Net; the paper's has no input skip.
         mirror_test: outside of training, take the mean of what the network says of an image and of its mirror image.
+        outline: outside of training, the outline of a person follows the image's edges by a guided filter of this
+            radius in pixels of the image, see `nets.guided_filter`; 0: none (paper).
         loss: `l1` on part masks (paper), or `cross-entropy` over the classes.
         learning_rate, beta1: Adam's.
         decay_from: after this share of the steps the learning rate falls linearly to zero; 1: never.
@@ -132,6 +135,7 @@ class RefineConfig(_Bounded):
     dropout_blocks: int = 3
     input_skip: bool = False
     mirror_test: bool = False
+    outline: int = 0
     loss: Literal["l1", "cross-entropy"] = "l1"
     learning_rate: float = 2e-4
     beta1: float = 0.5
@@ -173,7 +177,7 @@ class ParseConfig(_Bounded):
         test_scales, test_fusion: outside of training, what is taken pixel by pixel from the logits at these scales.
         crf: outside of training, labels follow the image's edges by a dense CRF, see `nets.dense_crf`; not exported.
         accumulate: a batch goes through the network in so many parts, whose gradients add up: less memory.
-        mirror_test, batch, steps, every, dtype, seed: as for `RefineConfig`.
+        mirror_test, outline, batch, steps, every, dtype, seed: as for `RefineConfig`.
         weights: a file that `pgkt import-weights` wrote, or the folder of a run, to start from.
     """
 
@@ -205,6 +209,7 @@ class ParseConfig(_Bounded):
     test_fusion: Literal["max", "mean"] = "max"
     crf: bool = False
     mirror_test: bool = False
+    outline: int = 0
     batch: int = 30
     accumulate: int = 1
     steps: int = 15000

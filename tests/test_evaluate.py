@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pgkt_jax.data.batch import stack_people
+from pgkt_jax.data.person import Person
 from pgkt_jax.data.pictures import decode_image
 from pgkt_jax.data.puppets import draw_puppet
 from pgkt_jax.skeleton import IGNORE, PASCAL_PERSON, Part, Skeleton
@@ -15,7 +16,8 @@ from pgkt_jax.stages.evaluate import (
     BATCH,
     SHOWN,
     both_ways,
-    masks_to_labels,
+    labels_of,
+    on_canvas,
     predict,
     samples,
     score_people,
@@ -26,22 +28,44 @@ from pgkt_jax.train.metrics import confusion_matrix, score
 SIZE = (32, 24)
 
 
+def labels(outputs, boxes, canvas, *, masks, outline=0):
+    """Of people whose photographs are black."""
+    black = Person("black", np.zeros((*canvas, 3), np.uint8), np.zeros((16, 2), np.float32), np.zeros(16, bool))
+    full = on_canvas(outputs, boxes, canvas)
+    return labels_of(full, stack_people([black] * len(outputs), canvas), masks=masks, outline=outline)
+
+
 def test_masks_count_from_a_half_and_logits_by_the_largest():
     box = jnp.array([[-0.5, -0.5, 2.5, 1.5]])
     masks = jnp.array([[[[0.5, 0.4], [0.4, 0.49], [0.6, 0.7]], [[0.0, 0.0], [0.5, 0.51], [1.0, 0.2]]]])
     expected = [[[1, 0, 2], [0, 2, 1]]]
-    np.testing.assert_array_equal(masks_to_labels(masks, box, (2, 3), masks=True), expected)
+    np.testing.assert_array_equal(labels(masks, box, (2, 3), masks=True), expected)
     logits = jnp.concatenate([jnp.full((1, 2, 3, 1), 0.45), masks], -1)
     expected = [[[1, 2, 2], [0, 2, 1]]]
-    np.testing.assert_array_equal(masks_to_labels(logits, box, (2, 3), masks=False), expected)
+    np.testing.assert_array_equal(labels(logits, box, (2, 3), masks=False), expected)
 
 
 def test_masks_are_interpolated_before_they_are_decided():
     """Seen at half the size: the border between .9 and 0 lies where linear interpolation crosses .5, not half way."""
     masks = jnp.array([[[[0.9], [0.0]]]])
-    labels = masks_to_labels(masks, jnp.array([[-0.5, -0.5, 7.5, 0.5]]), (1, 8), masks=True)
+    found = labels(masks, jnp.array([[-0.5, -0.5, 7.5, 0.5]]), (1, 8), masks=True)
     at = (np.arange(8) + 0.5) / 4 - 0.5
-    np.testing.assert_array_equal(labels[0, 0], np.interp(at, [0, 1], [0.9, 0]) >= 0.5)
+    np.testing.assert_array_equal(found[0, 0], np.interp(at, [0, 1], [0.9, 0]) >= 0.5)
+
+
+def test_the_outline_of_masks_follows_the_photograph_within_the_image_only():
+    """A mask that ends in a light half by mistake is background there; the canvas around the image is light, too."""
+    image = np.zeros((8, 12, 3), np.uint8)
+    image[:, 6:] = 255
+    person = Person("half", image, np.zeros((16, 2), np.float32), np.zeros(16, bool))
+    people = stack_people([person], (12, 20))
+    masks = np.zeros((1, 12, 20, 2), np.float32)
+    masks[0, :, :7, 1], masks[0, 8:], masks[0, :, 12:] = 0.8, 1, 1
+    before, after = (
+        np.asarray(labels_of(jnp.asarray(masks), people, masks=True, outline=radius))[0, :8, :12] for radius in (0, 3)
+    )
+    np.testing.assert_array_equal(before, np.where(np.arange(12) < 7, [[2]] * 8, 0))
+    np.testing.assert_array_equal(after, np.where(np.arange(12) < 6, [[2]] * 8, 0))
 
 
 @pytest.mark.parametrize("background", [True, False])

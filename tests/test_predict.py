@@ -84,6 +84,25 @@ def test_the_parser_sharpens_labels_by_a_dense_crf_as_the_stage_does(run, parser
         assert (ours != before).any()
 
 
+def test_where_the_outline_follows_the_photograph_no_part_becomes_another(run, refiner):
+    config = dataclasses.replace(REFINE, outline=0)
+    people = stack_people(PEOPLE, (64, 128))
+    known = jax.jit(lambda *given: refined_labels(config, *given))(run.refine, run.bank, people)
+    for after, before in zip(refiner(IMAGES, JOINTS, VISIBLE), own_sizes(known), strict=True):
+        assert (before != after).any()
+        assert not ((before != after) & (before > 0) & (after > 0)).any()
+
+
+def test_the_parsers_outline_follows_the_photograph_as_the_stages_does(run, parser):
+    config = dataclasses.replace(PARSE, outline=2)
+    people = stack_people(PEOPLE, (64, 128))
+    known = jax.jit(lambda *given: parsed_labels(config, PASCAL_PERSON, *given))(run.parse, people)
+    followed = Parser(config, run.parse.network(), PASCAL_PERSON, batch=2)(IMAGES)
+    for ours, stage, before in zip(followed, own_sizes(known), parser(IMAGES), strict=True):
+        np.testing.assert_array_equal(ours, stage)
+        assert (ours != before).any()
+
+
 def test_the_dense_crf_is_the_backbones(run, parser, monkeypatch):
     monkeypatch.setitem(PUBLISHED, PARSE.backbone, CRF(near_weight=0.0, similar_weight=0.0))  # changes no label
     config = dataclasses.replace(PARSE, crf=True)

@@ -54,7 +54,11 @@ def test_a_run_is_named_by_all_that_decides_it_and_by_nothing_else(seven_people,
     assert differing(base.but(noise=0.1)) == {"synthesised", "parse", "last", "score"}
     assert differing(base.but(share=0.4)) == {"parse", "last", "score"}
     assert differing(base.but(refine={"k": 2})) == {"refine", "synthesised", "parse", "last", "score"}
-    assert differing(base.but(network="refine")) == {"score"}
+    assert differing(base.but(refine={"outline": 3})) == {"synthesised", "parse", "last", "score"}
+    assert differing(base.but(parse={"outline": 3})) == {"score"}
+    refined = base.but(network="refine")
+    assert differing(refined) == {"score"}
+    assert runner.names(refined).score != runner.names(refined.but(refine={"outline": 3})).score
     assert differing(base.but(masks_last=0.1)) == {"last", "score"}
     assert differing(base.but(data={"labels": 7})) == {"refine", "synthesised", "parse", "last", "score"}
     full = runner.names(base.but(supervision="full"))

@@ -16,7 +16,7 @@ from pgkt_jax.train.run_folder import save_bank, save_skeleton
 
 REFINE = RefineConfig(
     size=(32, 24), k=2, n=2, method="exact", depth=2, width=4, dropout_blocks=1, loss="cross-entropy",
-    steps=4, decay_from=0.9,
+    outline=2, steps=4, decay_from=0.9,
 )  # fmt: skip
 PARSE = ParseConfig(size=(32, 24), head="plain", width=8, scales=(1.0,), steps=4, mirror_test=True)
 MIXED = [(48, 24), (64, 50), (20, 70)]

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -64,6 +64,9 @@ class Score:
     keypoints: int
     seconds: float
     device: str
+
+
+Network = TypeVar("Network", RefineConfig, ParseConfig)
 
 
 @dataclass(frozen=True)
@@ -162,9 +165,9 @@ class Runner:
         # Where parsing has no people of its own, one digest serves both networks.
         parsed_on = partial(self._digest, data, parsing=data.parse_people is not None)
         labelled, val = self._digest(data, "labelled"), self._digest(data, "val")
-        first = _name("refine", self._settings(refine), labelled, val)
+        first = _name("refine", self._settings(_training(refine)), labelled, val)
         noise = [trial.noise, refine.seed] if trial.noise else 0
-        labels = _name("synthesised", first, self._digest(data, "keypoints_only"), noise)
+        labels = _name("synthesised", first, refine.outline, self._digest(data, "keypoints_only"), noise)
         people: list[Any] = [parsed_on("all" if trial.supervision == "all" else "labelled")]
         if trial.supervision == "semi":
             people += [labels, trial.share]
@@ -173,7 +176,7 @@ class Runner:
         if trial.masks_last:
             settings = self._settings(masks_alone(_training(parse), trial.masks_last))
             last = _name("parse", settings, [second, parsed_on("labelled")], parsed_on("val"))
-        tested = [first] if trial.network == "refine" else [last, self._settings(parse)]
+        tested = [first, refine.outline] if trial.network == "refine" else [last, self._settings(parse)]
         test = self._digest(data, "test") if trial.tested_as_refined else parsed_on("test")
         return Names(first, labels, second, last, _name("score", tested, test))
 
@@ -213,9 +216,11 @@ class Runner:
         return score
 
     def _trained_refiner(self, data: DataConfig, refine: RefineConfig, name: str) -> Refined:
-        _accept_place(self._run(name), refine)
+        training = _training(refine)
+        _accept_place(self._run(name), training)
         with _clocked(self._run(name)):
-            return refined(refine, self.people(data), self._run(name))
+            network = refined(training, self.people(data), self._run(name))
+        return replace(network, config=refine)
 
     def _parsed(self, trial: Trial, names: Names) -> tuple[Parsed, tuple[int, int]]:
         splits, parse = self.people(trial.config.data).parsing, trial.config.parse
@@ -256,10 +261,10 @@ def subset(people: Sequence[Person], share: float) -> LazyPeople:
     return LazyPeople(chosen.tolist(), people.__getitem__)
 
 
-def _training(parse: ParseConfig) -> ParseConfig:
-    """The settings without what only a test needs: one training serves all of these."""
-    usual = {name: getattr(ParseConfig, name) for name in ("test_scales", "test_fusion", "crf")}
-    return replace(parse, **usual)
+def _training(config: Network) -> Network:
+    """The settings without what training does not need: one training serves all of these."""
+    names = {"test_scales", "test_fusion", "crf", "outline"} & vars(config).keys()
+    return replace(config, **{name: getattr(type(config), name) for name in names})
 
 
 def _accept_place(folder: Path, config: RefineConfig | ParseConfig) -> None:

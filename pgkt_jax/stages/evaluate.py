@@ -15,6 +15,7 @@ from pgkt_jax.data.batch import People, stack_people, take
 from pgkt_jax.data.files import write_atomically
 from pgkt_jax.data.person import Person
 from pgkt_jax.data.splits import Splits
+from pgkt_jax.nets.guided_filter import follow_edges
 from pgkt_jax.prior import label_of_prior
 from pgkt_jax.skeleton import Skeleton
 from pgkt_jax.train import hosts
@@ -23,7 +24,7 @@ from pgkt_jax.train.sharding import local_mesh, split
 from pgkt_jax.train.state import TrainState
 from pgkt_jax.train.views import mirrored_classes, unsee
 from pgkt_jax.train.watch import Validation
-from pgkt_jax.typing import Array, Float, UInt8
+from pgkt_jax.typing import Array, Bool, Float, Int, Side, UInt8
 
 Labels = UInt8[Array, "B H W"]
 BATCH = 8
@@ -31,23 +32,33 @@ SHOWN = 4
 """People on the picture of a validation."""
 
 
-def masks_to_labels(
-    outputs: Float[Array, "B h w C"], boxes: Float[Array, "B 4"], canvas: tuple[int, ...], *, masks: bool
-) -> Labels:
-    """Class ids on the canvas from outputs seen through boxes: interpolated first, then decided.
+def labels_of(full: Float[Array, "B H W C"], people: People, *, masks: bool, outline: int) -> Labels:
+    """Class ids of people from a network's outputs on their canvas, see `decided`."""
+    inside = jax.vmap(partial(inside_image, canvas=people.images.shape[1:3]))(people.sizes)
+    return jax.vmap(partial(decided, masks=masks, outline=outline))(full, people.images, inside)[0]
+
+
+def inside_image(size: Int[Array, "2"], canvas: tuple[Side, ...]) -> Bool[Array, "H W"]:
+    """Which pixels of a canvas (H, W) are of its image, of size (height, width)."""
+    return (jnp.arange(canvas[0])[:, None] < size[0]) & (jnp.arange(canvas[1]) < size[1])
+
+
+def decided(
+    full: Float[Array, "H W C"], image: UInt8[Array, "H W 3"], inside: Bool[Array, "H W"], *, masks: bool, outline: int
+) -> tuple[UInt8[Array, "H W"], Float[Array, "H W K"]]:
+    """Class ids and probabilities from interpolated outputs.
 
     Args:
-        outputs: part masks in 0..1 (background left out), or logits of all classes.
-        boxes: the box of every output.
-        canvas: (H, W).
+        full: part masks in 0..1 (background left out), or logits of all classes.
+        image, inside: what the outline follows, and which of its pixels there are.
         masks: which of the two. Masks: the largest where it is at least .5. Logits: the largest.
+        outline: radius of the guided filter, see `nets.guided_filter`; 0: none.
     """
-    return jax.vmap(partial(decided, masks=masks))(on_canvas(outputs, boxes, canvas))
-
-
-def decided(full: Float[Array, "H W C"], *, masks: bool) -> UInt8[Array, "H W"]:
-    """Class ids of interpolated outputs: of masks the largest where it is at least .5, of logits the largest."""
-    return label_of_prior(full) if masks else jnp.argmax(full, -1).astype(jnp.uint8)
+    shares = class_shares(full, masks=masks)
+    if outline:
+        shares = follow_edges(shares, image, inside, radius=outline)
+        return jnp.argmax(shares, -1).astype(jnp.uint8), shares
+    return label_of_prior(full) if masks else jnp.argmax(full, -1).astype(jnp.uint8), shares
 
 
 def on_canvas(

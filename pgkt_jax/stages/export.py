@@ -16,11 +16,11 @@ import jax
 import jax.export
 import jax.numpy as jnp
 
-from pgkt_jax.stages.evaluate import both_ways, class_shares
+from pgkt_jax.stages.evaluate import both_ways, decided
 from pgkt_jax.stages.parse import parsed_outputs
 from pgkt_jax.stages.predict import Parser, Refiner
 from pgkt_jax.train.views import fitted_box, see, unsee
-from pgkt_jax.typing import Array, Bool, Float, Int, Side, UInt8
+from pgkt_jax.typing import Array, Bool, Float, Int, UInt8
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 
@@ -72,7 +72,7 @@ def parsing(parser: Parser) -> Callable[[UInt8[Array, "B H W 3"]], Float[Array, 
         outputs, covered = parsed_outputs(
             parser.config, parser.skeleton, parser.grid, parser.logits, partial(_look, images), boxes
         )
-        return _at_pixels(outputs, covered, (images.shape[1], images.shape[2]), masks=False)
+        return _at_pixels(outputs, covered, images, masks=False, outline=parser.config.outline)
 
     return probabilities
 
@@ -97,7 +97,7 @@ def refining(refiner: Refiner) -> Callable[..., Float[Array, "B H W C"]]:
             return refiner.outputs(_look(images, boxes, config.size), joints, visible, boxes)
 
         seen = both_ways(outputs, boxes, refiner.skeleton, mirror=config.mirror_test)
-        return _at_pixels(seen, boxes, (images.shape[1], images.shape[2]), masks=config.loss == "l1")
+        return _at_pixels(seen, boxes, images, masks=config.loss == "l1", outline=config.outline)
 
     return probabilities
 
@@ -113,15 +113,21 @@ def _look(
 
 
 def _at_pixels(
-    seen: Float[Array, "B h w C"], boxes: Float[Array, "B 4"], canvas: tuple[Side, Side], *, masks: bool
+    seen: Float[Array, "B h w C"],
+    boxes: Float[Array, "B 4"],
+    images: UInt8[Array, "B H W 3"],
+    *,
+    masks: bool,
+    outline: int,
 ) -> Float[Array, "B H W K"]:
-    """Probabilities at the image's pixels of what a network says of boxes."""
+    """Probabilities at the images' pixels of what a network says of boxes."""
+    canvas = (images.shape[1], images.shape[2])
     x = jnp.arange(canvas[1], dtype=boxes.dtype)[None, :]
     y = jnp.arange(canvas[0], dtype=boxes.dtype)[:, None]
 
-    def one(seen: Float[Array, "h w C"], box: Float[Array, "4"]) -> Float[Array, "H W K"]:
-        shares = class_shares(unsee(seen, box, canvas), masks=masks)
+    def one(seen: Float[Array, "h w C"], box: Float[Array, "4"], image: UInt8[Array, "H W 3"]) -> Float[Array, "H W K"]:
         inside = (x >= box[0]) & (x <= box[2]) & (y >= box[1]) & (y <= box[3])
+        _, shares = decided(unsee(seen, box, canvas), image, inside, masks=masks, outline=outline)
         return jnp.where(inside[..., None], shares, jax.nn.one_hot(0, shares.shape[-1]))
 
-    return jax.vmap(one)(seen, boxes)
+    return jax.vmap(one)(seen, boxes, images)

@@ -22,7 +22,7 @@ from pgkt_jax.nets.grid import Grid, flipped, regridded
 from pgkt_jax.nets.parser import parser
 from pgkt_jax.nets.pretrained import check_weights, copy_weights, load_weights
 from pgkt_jax.skeleton import IGNORE, Skeleton
-from pgkt_jax.stages.evaluate import Labels, both_ways, decided, on_canvas, validation
+from pgkt_jax.stages.evaluate import Labels, both_ways, labels_of, on_canvas, validation
 from pgkt_jax.stages.feed import feed
 from pgkt_jax.train import hosts
 from pgkt_jax.train.accumulate import value_and_grad_in_parts
@@ -190,7 +190,7 @@ def parsed_labels(config: ParseConfig, skeleton: Skeleton, state: TrainState, pe
     if config.crf:
         crf = crf_of(config.backbone)
         logits = jax.lax.map(lambda row: mean_field(*row, crf=crf), (logits, people.images, people.sizes))
-    return jax.vmap(partial(decided, masks=False))(logits)
+    return labels_of(logits, people, masks=False, outline=config.outline)
 
 
 def fused(

@@ -32,7 +32,7 @@ from pgkt_jax.nets.dense_crf import CRF, crf_of, mean_field
 from pgkt_jax.nets.unet import UNet
 from pgkt_jax.prior import PoseBank
 from pgkt_jax.skeleton import Skeleton
-from pgkt_jax.stages.evaluate import BATCH, both_ways, class_shares, decided
+from pgkt_jax.stages.evaluate import BATCH, both_ways, decided, inside_image
 from pgkt_jax.stages.parse import parsed_outputs, parser_of_run
 from pgkt_jax.stages.refine import REFINERS, refined_outputs, trained_refiner
 from pgkt_jax.train.run_folder import read_bank, read_config, training_in
@@ -146,7 +146,11 @@ class Refiner:
                 mirror=self.config.mirror_test,
             ), boxes
 
-        return _predictions(people, outputs, self.batch, masks=self.config.loss == "l1", probabilities=probabilities)
+        config = self.config
+        return _predictions(
+            people, outputs, self.batch,
+            masks=config.loss == "l1", outline=config.outline, probabilities=probabilities,
+        )  # fmt: skip
 
 
 class Parser:
@@ -220,7 +224,10 @@ class Parser:
         joints, visible = np.zeros((self.skeleton.num_joints, 2), np.float32), np.zeros(self.skeleton.num_joints, bool)
         people = (Person("image", image, joints, visible) for image in images)
         crf = crf_of(self.config.backbone) if self.config.crf else None
-        return _predictions(people, outputs, self.batch, masks=False, crf=crf, probabilities=probabilities)
+        return _predictions(
+            people, outputs, self.batch,
+            masks=False, outline=self.config.outline, crf=crf, probabilities=probabilities,
+        )  # fmt: skip
 
 
 class _Views:
@@ -239,7 +246,7 @@ class _Views:
 _see = jax.jit(see, static_argnames="output")
 
 
-@partial(jax.jit, static_argnames=("masks", "crf", "probabilities"))
+@partial(jax.jit, static_argnames=("masks", "outline", "crf", "probabilities"))
 def _decide(
     outputs: Float[Array, "h w C"],
     box: Float[Array, "4"],
@@ -247,6 +254,7 @@ def _decide(
     size: Int[Array, "2"],
     *,
     masks: bool,
+    outline: int,
     crf: CRF | None,
     probabilities: bool,
 ) -> tuple[UInt8[Array, "H W"], Float[Array, "H W"], Float[Array, "H W K"] | None]:
@@ -254,8 +262,9 @@ def _decide(
     full = unsee(outputs, box, (image.shape[0], image.shape[1]))
     if crf is not None:
         full = mean_field(full, image, size, crf=crf)
-    shares = class_shares(full, masks=masks)
-    return decided(full, masks=masks), jnp.max(shares[..., 1:], -1), shares if probabilities else None
+    inside = inside_image(size, image.shape[:2])
+    label_map, shares = decided(full, image, inside, masks=masks, outline=outline)
+    return label_map, jnp.max(shares[..., 1:], -1), shares if probabilities else None
 
 
 def _predictions(
@@ -264,18 +273,17 @@ def _predictions(
     batch: int,
     *,
     masks: bool,
+    outline: int,
     crf: CRF | None = None,
     probabilities: bool,
 ) -> Iterator[Prediction]:
     waiting = iter(people)
+    decide = partial(_decide, masks=masks, outline=outline, crf=crf, probabilities=probabilities)
     while chosen := list(islice(waiting, batch)):
         rows = [_on_canvas(person) for person in chosen]
         # The last batch is filled up with its first person, so that one batch size is compiled.
         seen, boxes = outputs(_Views(rows + rows[:1] * (batch - len(rows))))
-        found = [
-            _decide(seen[i], boxes[i], row.images[0], row.sizes[0], masks=masks, crf=crf, probabilities=probabilities)
-            for i, row in enumerate(rows)
-        ]
+        found = [decide(seen[i], boxes[i], row.images[0], row.sizes[0]) for i, row in enumerate(rows)]
         for person, row, fields in zip(chosen, rows, found):
             yield _own_size(Prediction(*jax.device_get(fields)), row.sizes[0], person.image.shape[:2])
 

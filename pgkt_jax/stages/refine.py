@@ -19,7 +19,7 @@ from pgkt_jax.nets.pretrained import load_weights
 from pgkt_jax.nets.unet import UNet
 from pgkt_jax.prior import PoseBank, make_prior, skeleton_label_map
 from pgkt_jax.skeleton import Skeleton
-from pgkt_jax.stages.evaluate import Labels, both_ways, masks_to_labels, validation
+from pgkt_jax.stages.evaluate import Labels, both_ways, labels_of, on_canvas, validation
 from pgkt_jax.stages.feed import feed
 from pgkt_jax.train import hosts
 from pgkt_jax.train.checkpoint import latest_state
@@ -175,7 +175,8 @@ def refined_labels(config: RefineConfig, state: TrainState, bank: PoseBank, peop
 
     boxes = jax.vmap(whole_box)(people.sizes)
     seen = both_ways(outputs, boxes, bank.skeleton, mirror=config.mirror_test)
-    return masks_to_labels(seen, boxes, people.images.shape[1:3], masks=config.loss == "l1")
+    full = on_canvas(seen, boxes, people.images.shape[1:3])
+    return labels_of(full, people, masks=config.loss == "l1", outline=config.outline)
 
 
 def check_refinement(
