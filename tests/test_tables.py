@@ -126,7 +126,8 @@ def test_orders_gaps_plots_and_pictures_are_shown(filled):
         assert f"no evidence: {higher} above {lower} (" in filled.table
     for gap in experiment.gaps:
         assert f"{gap.semi}: " in filled.table.split(NO_EVIDENCE)[0].split("no evidence: ")[-1]
-    plots = [experiment.plot is not None, any(gap.masks for gap in experiment.gaps), experiment.curves]
+    scores = experiment.plot is not None
+    plots = [scores, scores and bool(experiment.gaps), experiment.curves]
     assert filled.section.count('<figure class="chart">') == sum(plots)
     for name in experiment.pictures:
         assert f": {name}" in filled.section

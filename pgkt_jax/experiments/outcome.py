@@ -85,11 +85,14 @@ class Outcome:
     def charts(self, curve: Callable[[Score], Curve]) -> list[Chart]:
         """Plots of the scores, in per cent, and curves over the training; `curve` gives a training's."""
         charts = []
-        if self.experiment.plot is not None:
-            charts.append(Chart("mean IoU, %", dict(self._lines()), x_label=self.experiment.plot.x_label))
-        shares = [(gap.masks, 100 * share) for gap, share in zip(self.experiment.gaps, self._shares()) if gap.masks]
-        if shares:
-            charts.append(Chart("share of the gap that keypoints close, %", {"closed": shares}, x_label="masks"))
+        if plot := self.experiment.plot:
+            charts.append(Chart("mean IoU, %", dict(self._lines()), x_label=plot.x_label))
+            if self.experiment.gaps:
+                at = {row: x for points in plot.lines.values() for x, row in points}
+                shares = [(at[gap.semi], 100 * share) for gap, share in zip(self.experiment.gaps, self._shares())]
+                charts.append(
+                    Chart("share of the gap that keypoints close, %", {"closed": shares}, x_label=plot.x_label)
+                )
         if self.experiment.curves:
             means = {name: _mean_curve([curve(score) for score in found]) for name, found in self.scores.items()}
             charts.append(Chart("validation mean IoU, %", means))

@@ -73,13 +73,11 @@ class Gap:
 
     Attributes:
         full, semi, everything: names of rows.
-        masks: how many are few, where the shares of several gaps are plotted over that.
     """
 
     full: str
     semi: str
     everything: str
-    masks: int | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ class Experiment:
         about: what is compared, and how that departs from the paper.
         rows: its lines.
         orders: (higher, lower), names of rows.
-        plot: of its scores.
+        plot: of its scores, and of the shares of its gaps.
         curves: show validation scores over the training, and print those at its end in place of the test's.
         pictures: rows whose labels are shown on people of the test split.
         prior: show their part-level priors, too.
@@ -313,14 +311,14 @@ def poses(setup: Setup) -> Experiment:
 
 
 def labels(setup: Setup) -> Experiment:
-    rows, orders, gaps = [], [], []
+    rows: list[Row] = []
+    gaps: dict[int, Gap] = {}
     base = setup.trial.but(data={"parse_people": None})  # whose masks all stay
     for count in setup.labels:
         trial = base.but(data={"labels": count})
         full, semi = f"{count} masks, full", f"{count} masks, semi"
         rows += [Row(full, trial.but(supervision="full")), Row(semi, trial)]
-        orders.append((semi, full))
-        gaps.append(Gap(full, semi, ALL, count))
+        gaps[count] = Gap(full, semi, ALL)
     rows.append(Row(ALL, base.but(data={"labels": setup.labels[0]}, supervision="all")))
     return Experiment(
         "Labels: what keypoints are worth, from few masks to many",
@@ -328,14 +326,14 @@ def labels(setup: Setup) -> Experiment:
         "only, and the upper bound learns from every mask there is. Keypoints close (semi - full) / (all - full) of "
         "the gap. Parsing, too, is trained and tested on the people whom refinement has.",
         rows,
-        orders=orders,
-        gaps=gaps,
+        orders=[(gap.semi, gap.full) for gap in gaps.values()],
+        gaps=list(gaps.values()),
         plot=Plot(
             "masks",
             {
-                "full": [(count, gap.full) for count, gap in zip(setup.labels, gaps)],
-                "semi": [(count, gap.semi) for count, gap in zip(setup.labels, gaps)],
-                "all": [(count, gap.everything) for count, gap in zip(setup.labels, gaps)],
+                "full": [(count, gap.full) for count, gap in gaps.items()],
+                "semi": [(count, gap.semi) for count, gap in gaps.items()],
+                "all": [(count, gap.everything) for count, gap in gaps.items()],
             },
         ),
     )
