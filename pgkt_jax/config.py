@@ -109,7 +109,7 @@ class RefineConfig(_Bounded):
         depth, width, dropout_blocks, input_skip: of the U-Net; the paper's has no input skip.
         mirror_test: outside of training, take the mean of what the network says of an image and of its mirror image.
         outline: outside of training, the outline of a person follows the image's edges by a guided filter of this
-            radius in pixels of the image, see `nets.guided_filter`; 0: none (paper).
+            radius in pixels of the image (after a CRF), see `nets.guided_filter`; 0: none (paper).
         loss: `l1` on part masks (paper), or `cross-entropy` over the classes.
         learning_rate, beta1: Adam's.
         decay_from: after this share of the steps the learning rate falls linearly to zero; 1: never.

@@ -79,18 +79,21 @@ def test_the_papers_means_are_those_of_its_classes_or_a_note_says_otherwise():
 # --- What is compared -----------------------------------------------------------------------------
 
 
-def experiments(scale="smoke"):
+def experiments(scale="smoke", outline=0):
     found = scales.SCALES[scale]
     base = scales.base_config(found, "puppets")
+    refine, parse = (dataclasses.replace(network, outline=outline) for network in (base.refine, base.parse))
+    base = dataclasses.replace(base, refine=refine, parse=parse)
     networks = scales.networks(found, base)
     setup = Setup(base, networks, (8, 12), {"puppet_animals": "horse"}, found.animal_networks, ["somebody"])
     return {name: make(setup) for name, make in EXPERIMENTS.items()}
 
 
+@pytest.mark.parametrize("outline", [0, 8])
 @pytest.mark.parametrize("scale", scales.SCALES)
-def test_every_experiment_is_complete_at_every_scale(monkeypatch, scale):
+def test_every_experiment_is_complete_at_every_scale(monkeypatch, scale, outline):
     monkeypatch.chdir(ROOT)
-    for experiment in experiments(scale).values():
+    for experiment in experiments(scale, outline).values():
         names = [row.name for row in experiment.rows]
         assert len(set(names)) == len(names)
         assert all(row.trial is not None for row in experiment.rows)
@@ -104,8 +107,9 @@ def test_every_experiment_is_complete_at_every_scale(monkeypatch, scale):
 @pytest.mark.parametrize("scale", scales.SCALES)
 def test_table_3_tests_at_one_scale_without_crf_unless_a_row_says_otherwise(monkeypatch, scale):
     monkeypatch.chdir(ROOT)
-    for row in experiments(scale)["table3"].rows:
+    for row in experiments(scale, outline=8)["table3"].rows:
         parse = row.trial.config.parse
+        assert parse.outline == 0
         assert parse.test_scales == ((1.0, 0.75, 0.5) if row.name.endswith("+ms") else (1.0,))
         assert parse.crf == row.name.endswith("+CRF")
 

@@ -87,6 +87,19 @@ def test_the_outline_comes_nearer_to_the_truth_and_the_parts_keep_their_ratio(ca
     np.testing.assert_allclose(after[..., 1] / after[..., 2], before[..., 1] / before[..., 2], rtol=1e-4)
 
 
+def test_the_outline_grows_into_where_no_part_has_a_share():
+    """A white person on black, whose last column the network takes for background with all certainty of a float."""
+    image, person = np.zeros((HEIGHT, WIDTH, 3), np.uint8), np.arange(WIDTH) < 14
+    image[:, person] = 255
+    known = np.broadcast_to(np.arange(WIDTH) < 13, (HEIGHT, WIDTH)).astype(np.float32)
+    shares = np.stack([1 - known, 0.25 * known, 0.75 * known], -1)
+    for least in (0.0, 1e-15):
+        shares = np.maximum(shares, np.float32([0, 0, least]))
+        after = np.asarray(followed(shares, image, np.ones((HEIGHT, WIDTH), bool), radius=RADIUS)).argmax(-1)
+        np.testing.assert_array_equal(after == 0, np.broadcast_to(~person, after.shape))
+    assert (after[:, 13] == 2).all()
+
+
 def test_nobody_and_everybody_stay_finite(case):
     image, background, _, inside = case
     for share in (np.zeros_like(background), np.ones_like(background)):

@@ -50,7 +50,7 @@ class Score:
         key: names the score's files.
         training: the name of the folder of the network that was scored.
         miou, iou: on split test, mean and by class, 0 to 1; NaN where a class is nowhere.
-        val_miou: on split val, at the end of training.
+        val_miou: on split val, at the end of training: one scale, no CRF, no guided filter.
         masks, keypoints: how many people with masks, and with joints only, the network has learnt from.
         seconds, device: what the training took (with masks last, both), and where it ran.
     """

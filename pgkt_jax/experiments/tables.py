@@ -211,8 +211,8 @@ def figure8(setup: Setup) -> Experiment:
 
 
 def _tested_once(parse: ParseConfig) -> ParseConfig:
-    """At one scale and without CRF, whatever a config has: rows say what they add."""
-    return replace(parse, test_scales=(1.0,), crf=False)
+    """At one scale, without CRF and guided filter, whatever a config has: rows say what they add."""
+    return replace(parse, test_scales=(1.0,), crf=False, outline=0)
 
 
 def table3(setup: Setup) -> Experiment:
@@ -345,7 +345,8 @@ OUTLINE = 8
 
 def options(setup: Setup) -> Experiment:
     masks_last = "semi, masks last"
-    radius, how = (0, "no guided filter") if setup.base.parse.outline else (OUTLINE, "guided filter")
+    on = setup.base.refine.outline or setup.base.parse.outline
+    radius, how = (0, "no guided filter") if on else (OUTLINE, "guided filter")
     filtered = setup.trial.but(refine={"outline": radius}, parse={"outline": radius})
     full, semi, everything = (f"{name}, {how}" for name in (FULL, SEMI, ALL))
     rows = [

@@ -1,4 +1,4 @@
-"""Guided filter: outlines that follow the edges of the photograph, at a hundredth of what a dense CRF costs.
+"""Guided filter: outlines that follow the edges of the photograph, far cheaper than by a dense CRF.
 
 He, Sun and Tang, "Guided Image Filtering" (ECCV 2010), with a guide in colour: in every window the result is the linear
 function of the colours that comes nearest to the input, and a pixel gets the mean over the windows that it lies in.
@@ -11,7 +11,7 @@ import numpy as np
 from pgkt_jax.typing import Array, Bool, Float, UInt8
 
 EPSILON = 1e-4
-"""Variance of colours, 0..1, from which on an edge counts; of 1e-2 to 1e-5 the best on street_people's split val."""
+"""Variance of colours, 0..1, from which on an edge counts; on street_people's split val as good as 1e-3 or better."""
 
 
 def follow_edges(
@@ -31,8 +31,9 @@ def follow_edges(
     Returns:
         As `shares`: the background is the likeliest where the filter says .5 or more, and the parts keep their ratios.
     """
-    background, parts = shares[..., :1], shares[..., 1:]
-    likeliest = jnp.maximum(jnp.max(parts, -1, keepdims=True), 1e-12)
+    # The outline can grow into pixels where no part has any share: to a part that has the most of next to nothing.
+    background, parts = shares[..., :1], shares[..., 1:] + 1e-12
+    likeliest = jnp.max(parts, -1, keepdims=True)
     filtered = guided_filter((background / (background + likeliest))[..., 0], image, inside, radius=radius)[..., None]
     filtered = jnp.clip(filtered, 1e-6, 1 - 1e-6)
     followed = jnp.concatenate([filtered / (1 - filtered), parts / likeliest], -1)

@@ -71,10 +71,12 @@ def on_canvas(
 def class_shares(full: Float[Array, "H W C"], *, masks: bool) -> Float[Array, "H W K"]:
     """Probabilities of all classes, background first, from interpolated outputs; their largest is the label.
 
-    Logits: the softmax. Masks in 0..1: each against what the largest leaves to the background, scaled to sum to 1.
+    Logits: the softmax. Masks: each against what the largest leaves to the background, scaled to sum to 1; what a
+    network says beyond 0..1 is cut off.
     """
     if not masks:
         return jax.nn.softmax(full, -1)
+    full = jnp.clip(full, 0, 1)
     shares = jnp.concatenate([1 - jnp.max(full, -1, keepdims=True), full], -1)
     return shares / jnp.sum(shares, -1, keepdims=True)
 
