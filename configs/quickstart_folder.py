@@ -4,14 +4,14 @@
 
 Hardware: two CPU cores; on one of them, with the other busy, refinement trains for 5 minutes and parsing for 6.5.
 Expect, of street_people with 25 masks (658 people to train on, 139 to score; seeds 0, 1 and 2; `pgkt tables figure5
-options table2 --data street_people --labels 25 --scale cpu`, whose priors are of 3 people out of 5), a mIoU on test (on
-val) of .769, .773, .769 (.771, .768, .766) refined with the part-level prior, .780, .781, .780 (.781, .779, .780) with
-sticks, .623, .622, .622 (.625, .629, .618) without a prior, .644, .632, .642 (.636, .599, .620) parsing full, .718,
-.719, .716 (.725, .726, .723) semi, and .754, .753, .754 (.767, .763, .759) with all labels. More masks than 25:
-pgkt_jax/docs/method.md.
+options table2 --data street_people --labels 25 --scale cpu`, whose priors are of 3 people out of 5), a mIoU on test of
+.784, .789, .785 refined with the part-level prior, .796, .797, .796 with sticks, .633, .633, .632 without a prior,
+.653, .642, .651 parsing full, .730, .731, .728 semi, and .761, .760, .761 with all labels. On val, without the guided
+filter, and with more masks than 25: pgkt_jax/docs/method.md.
 
 Parsing departs from the paper in seeing one scale, in a subpixel head, in Adam without weight decay and in views that
-vary strongly at first, and from half of the steps on less and less. What was compared, size and views among it:
+vary strongly at first, and from half of the steps on less and less; refinement and parsing depart from it in outlines
+that follow the photograph's edges by a guided filter. What was compared, size and views among it:
 pgkt_jax/docs/method.md.
 """
 

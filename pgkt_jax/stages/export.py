@@ -5,7 +5,9 @@
 
 B, H and W are open: any number of images of any one size. Each combination is compiled when it is first seen. Looking
 through a box, priors, the network, its test-time mirror and the way back to the image's pixels are all inside, so the
-probabilities are those of `Parser` and `Refiner` (which lay images on canvases first: borders differ by interpolation).
+probabilities are those of `Parser` and `Refiner` (which lay images on canvases first: borders differ by interpolation;
+and reduce those of more than 1,024 pixels a side: an outline that follows edges does so with windows of another size
+there).
 """
 
 import contextlib
