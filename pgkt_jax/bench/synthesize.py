@@ -24,7 +24,7 @@ from pgkt_jax.stages.synthesize import label_people
 
 @dataclass(frozen=True)
 class Setting:
-    """What is measured; the defaults are the folder quickstart's, at 128 x 96 pixels and without the mirror image.
+    """What is measured; the defaults are the folder quickstart's, at 128 x 96 pixels, without mirror image and filter.
 
     Attributes:
         people: `puppets` (stick people where OpenCV is missing), or a people folder; split train is the bank and is
