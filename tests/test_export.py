@@ -148,6 +148,16 @@ def test_a_network_with_a_dense_crf_is_refused(parser):  # noqa: F811
         exported(Parser(config, parsing_network(config, PASCAL_PERSON), PASCAL_PERSON))
 
 
+def test_an_exported_parsers_outline_follows_the_photograph_as_the_parsers_does(said, parser):  # noqa: F811
+    config = dataclasses.replace(parser.config, outline=2)
+    network = parsing_network(config, PASCAL_PERSON)
+    followed, plain = (Parser(each, network, PASCAL_PERSON) for each in (config, parser.config))
+    found = exported(followed, platforms=["cpu"]).call(said.tall)
+    known, before = (each.probabilities(list(said.tall))[0] for each in (followed, plain))
+    np.testing.assert_allclose(found[0], known, atol=1e-5)
+    assert np.abs(known - before).max() > 5e-4
+
+
 def test_an_unknown_platform_is_named(parser):  # noqa: F811
     with pytest.raises(ValueError, match="platforms: abacus; there are cpu, cuda"):
         exported(parser, platforms=["cpu", "abacus"])

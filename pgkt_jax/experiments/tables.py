@@ -190,8 +190,8 @@ def figure6(setup: Setup) -> Experiment:
 def figure7(setup: Setup) -> Experiment:
     return Experiment(
         "Figure 7: validation scores of refinement over training",
-        "The figures are of split val, at the end of training. The paper draws an accuracy and prints no numbers; ours "
-        "are mean IoU.",
+        "The figures are of split val, at the end of training, without a guided filter. The paper draws an accuracy "
+        "and prints no numbers; ours are mean IoU.",
         _refinements(setup),
         orders=[(WITH, WITHOUT)],
         curves=True,
